@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of what Karapace can do. One file per use case beside this header's implementation.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "karapace/base/cancel.hpp"
+#include "karapace/base/progress.hpp"
+#include "karapace/runtime/session.hpp"
+#include "karapace/schema/lock_file.hpp"
+#include "karapace/schema/manifest.hpp"
+#include "karapace/store/integrity.hpp"
+#include "karapace/store/metadata.hpp"
+
+namespace karapace::core {
+
+struct BuildOptions {
+  std::optional<std::string> name;
+  bool locked = false;                // fail if the lock would change
+  bool offline = false;               // open no socket
+  bool require_pinned_image = false;  // base.image must name its bytes: URL with sha256, digest, or local with lock
+  bool update = false;                // --update: resolve anew
+  std::vector<std::string> update_packages;  // --update PKG...: only these (and what they need)
+};
+
+struct StepTime {
+  std::string step;
+  std::chrono::milliseconds time;
+};
+struct BuildResult {
+  std::string env_id;
+  std::string short_id;
+  std::optional<std::string> name;
+  std::string lock_path;
+  bool up_to_date = false;    // nothing had to be done
+  bool lock_changed = false;
+  std::uint64_t downloaded_bytes = 0;
+  std::uint64_t downloaded_files = 0;
+  std::string base_layer;
+  std::vector<std::string> dependency_layers;
+  std::vector<StepTime> timings;
+};
+
+struct SessionOptions {
+  std::vector<std::string> command;  // empty: login shell
+  bool as_root = false;
+  bool want_terminal = false;
+};
+
+/// A record with the state as it is now: Running if sessions live.
+struct EnvironmentView {
+  store::EnvRecord record;
+  store::EnvState state = store::EnvState::Defined;
+  pid_t holder_pid = 0;
+};
+struct EnvironmentList {
+  std::vector<EnvironmentView> environments;  // sorted by env_id
+  std::vector<store::BadRecord> bad;
+};
+
+struct DestroyResult {
+  std::string env_id;
+  std::optional<std::string> name;
+};
+
+struct DoctorCheck {
+  std::string name;
+  std::string status;   // "pass", "fail", "warn", "info"
+  std::string message;
+  std::string fix;      // may be empty
+};
+struct DoctorReport {
+  std::vector<DoctorCheck> checks;
+  bool healthy = true;
+};
+
+enum class Access {
+  Read,   // creates nothing, waits for nothing, works on a read-only store
+  Write,  // creates the store if missing and recovers what a crash left
+};
+
+/// An engine bound to one store. Throws karapace::Error; Cancelled when the token fires.
+/// Not for several threads at once; several engines (processes) on one store are fine.
+class Engine {
+ public:
+  /// `store_root` is absolute. Access::Read on a missing store behaves like an empty one.
+  Engine(std::string store_root, Access access, ProgressSink& progress, CancelToken& cancel);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// A record in state Defined for a manifest that was never resolved; writes no lock.
+  EnvironmentView init(const std::string& manifest_path);
+  /// Resolves and writes the lock, builds nothing but what resolution needs (the base).
+  LockFile lock(const std::string& manifest_path, const BuildOptions& options);
+  BuildResult build(const std::string& manifest_path, const BuildOptions& options);
+  /// Builds first; the environment this manifest had before gives its name and home to the new one and is then destroyed.
+  BuildResult rebuild(const std::string& manifest_path, const BuildOptions& options);
+
+  /// By 64-digit id, short id, unique prefix of 4 or more, or name. An empty reference means the manifest
+  /// "karapace.toml" in the current directory (through its lock). Throws NotFound with suggestions, InvalidInput if ambiguous.
+  [[nodiscard]] EnvironmentView find_environment(std::string_view reference) const;
+  [[nodiscard]] EnvironmentList list() const;
+
+  /// For enter and exec. The caller then calls runtime::become_session or spawn_session with the store below.
+  [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment, const SessionOptions& options);
+  [[nodiscard]] const store::StoreLayout& store() const;
+
+  runtime::StopResult stop(const EnvironmentView& environment, std::chrono::milliseconds grace);
+  DestroyResult destroy(const EnvironmentView& environment);
+  EnvironmentView rename(const EnvironmentView& environment, const std::string& new_name);
+
+  [[nodiscard]] store::IntegrityReport verify_store();
+  [[nodiscard]] DoctorReport doctor();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace karapace::core
