@@ -52,9 +52,9 @@ class Operation {
   FileLock lock_;
 };
 
-/// Removes a directory tree that may contain files of subordinate ids: given by runtime (the worker), or by default
-/// remove_tree_at. `path` components: parent directory fd and name.
-using TreeRemover = std::function<void(FdRef parent, const std::string& name)>;
+/// Removes a directory tree that may contain files of subordinate ids: runtime::remove_tree_any_owner. The path is relative to
+/// the store root and made of validated ids only: "store/staging/<op_id>" or "env/<env_id>". Missing is fine.
+using TreeRemover = std::function<void(const std::string& relative)>;
 
 struct RecoveryReport {
   std::vector<std::string> undone;       // op ids
