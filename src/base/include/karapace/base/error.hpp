@@ -11,18 +11,18 @@
 namespace karapace {
 
 enum class ErrorCode {
-  InvalidInput,      // what the user gave us is wrong: manifest, lock, argument, a declared download
+  InvalidInput,  // what the user gave us is wrong: manifest, lock, argument, a declared download
   NotFound,
   AlreadyExists,
-  Conflict,          // the state does not allow it now
-  Busy,              // somebody else holds what we need
+  Conflict,  // the state does not allow it now
+  Busy,      // somebody else holds what we need
   PermissionDenied,
-  Unsupported,       // the kernel or the host lacks something
-  Corrupt,           // stored bytes are not what was written
-  NoSpace,           // ENOSPC, EDQUOT
-  Unavailable,       // network or server
-  External,          // a program we ran failed
-  Internal,          // our bug, noticed before it did harm
+  Unsupported,  // the kernel or the host lacks something
+  Corrupt,      // stored bytes are not what was written
+  NoSpace,      // ENOSPC, EDQUOT
+  Unavailable,  // network or server
+  External,     // a program we ran failed
+  Internal,     // our bug, noticed before it did harm
 };
 
 /// Stable lower-case name for JSON and logs: "invalid_input", "not_found", ...
@@ -95,6 +95,8 @@ class Cancelled : public std::exception {
   int signal_number_;
 };
 
+/// "No such file or directory (ENOENT)". Safe beside threads.
+[[nodiscard]] std::string errno_text(int error_number);
 [[nodiscard]] ErrorCode code_for_errno(int error_number) noexcept;
 
 /// Throws SystemError for the current errno, which is read before anything else happens.

@@ -3,6 +3,7 @@
 //  open_beneath: layouts that are ours. A symlink is an error (ELOOP), an escape is an error (EXDEV).
 //  open_in_root: looking into a root file system, where absolute symlinks mean "inside".
 // Both are openat2(2); without it (Linux < 5.6, or a seccomp filter) they throw Unsupported.
+// Where another function takes a name with slashes, the directories on the way are opened as by open_beneath.
 #pragma once
 
 #include <fcntl.h>
@@ -37,11 +38,13 @@ namespace karapace {
 /// Reads a whole regular file. Throws InvalidInput above `limit` bytes or if it is not a regular file
 /// (O_NONBLOCK is used to open, so a FIFO cannot hang us).
 [[nodiscard]] std::string read_file_at(FdRef dir, const std::string& path, std::size_t limit);
-[[nodiscard]] std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path, std::size_t limit);
+[[nodiscard]] std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path,
+                                                          std::size_t limit);
 /// Reads until end of file, at most `limit` bytes (more: InvalidInput).
 [[nodiscard]] std::string read_all(FdRef fd, std::size_t limit);
 void write_all(FdRef fd, std::string_view content);
 
+/// `mode` is exact, the umask does not matter.
 void make_directory_at(FdRef dir, const std::string& name, mode_t mode = 0700);
 /// May be called twice; creates parents too.
 void ensure_directory_at(FdRef dir, const std::string& path, mode_t mode = 0700);

@@ -11,12 +11,14 @@ namespace karapace {
 enum class LockMode { Shared, Exclusive };
 
 /// flock(2) on an open file: kept by the open file description, freed by the kernel when the process dies.
-/// A lock call that fails for any reason but "held" (ENOLCK, ENOSYS, EOPNOTSUPP) throws: nothing runs unlocked.
+/// A lock call that fails for any reason but "held" (ENOLCK, ENOSYS, EOPNOTSUPP) throws: nothing runs
+/// unlocked.
 class FileLock {
  public:
-  /// Takes ownership of `file`. Waits; `on_wait` is called once before waiting, so that the user can be told for
-  /// whom. While waiting, cancellation of the process throws Cancelled.
-  [[nodiscard]] static FileLock acquire(UniqueFd file, LockMode mode, const std::function<void()>& on_wait = {});
+  /// Takes ownership of `file`. Waits; `on_wait` is called once before waiting, so that the user can be told
+  /// for whom. While waiting, cancellation of the process throws Cancelled.
+  [[nodiscard]] static FileLock acquire(UniqueFd file, LockMode mode,
+                                        const std::function<void()>& on_wait = {});
   [[nodiscard]] static std::optional<FileLock> try_acquire(UniqueFd file, LockMode mode);
 
   [[nodiscard]] FdRef fd() const noexcept { return file_; }

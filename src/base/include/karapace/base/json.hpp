@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "karapace/base/text.hpp"
+
 namespace karapace {
 
 using Json = nlohmann::json;                 // keys sorted
@@ -19,14 +21,9 @@ struct JsonLimits {
 /// Strict: UTF-8, no duplicate keys, no trailing text. Throws InvalidInput naming `what`.
 [[nodiscard]] Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits = {});
 /// RFC 8785 for what we use: objects, arrays, strings, booleans, null and integers below 2^53.
-/// Floating point numbers are an assertion failure.
+/// Floating point numbers and larger integers are an assertion failure, invalid UTF-8 is InvalidInput.
 [[nodiscard]] std::string canonical_json(const Json& value);
-/// Two-space indent, no trailing newline.
+/// Two-space indent, no trailing newline. Invalid UTF-8 is InvalidInput: nothing is replaced silently.
 [[nodiscard]] std::string pretty_json(const OrderedJson& value);
-
-/// True if `text` is well-formed UTF-8 (no surrogates, no overlong forms).
-[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
-/// `text` for a terminal or log: control characters and invalid UTF-8 as \xNN, at most `limit` bytes.
-[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
 
 }  // namespace karapace

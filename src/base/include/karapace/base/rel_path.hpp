@@ -32,7 +32,8 @@ class RelPath {
   std::string text_;
 };
 
-/// True if `name` can be one path component: not empty, not "." or "..", no '/' and no NUL, at most 255 bytes.
+/// True if `name` can be one path component: not empty, not "." or "..", no '/' and no NUL, at most 255
+/// bytes.
 [[nodiscard]] bool is_path_component(std::string_view name) noexcept;
 
 }  // namespace karapace

@@ -26,7 +26,7 @@ struct FdMapping {
 struct Command {
   /// Absolute, or a name to look up in the caller's PATH plus /usr/sbin:/sbin.
   std::string program;
-  std::vector<std::string> arguments;  // without argv[0]
+  std::vector<std::string> arguments;                            // without argv[0]
   std::vector<std::pair<std::string, std::string>> environment;  // exactly this; nothing is inherited
   /// Besides these the child has no descriptors. 0, 1 and 2 are /dev/null unless mapped.
   std::vector<FdMapping> fds;
@@ -55,14 +55,21 @@ class ChildProcess {
   /// Waits; returns the exit status or 128 + signal.
   int wait();
   [[nodiscard]] std::optional<int> try_wait();
+  /// To the process alone; nothing happens once it was waited for.
   void signal(int signal_number) const noexcept;
+  /// To its whole process group if it leads one, else as signal().
+  void signal_group(int signal_number) const noexcept;
 
  private:
-  pid_t pid_ = -1;
+  void kill_and_reap() noexcept;
+
+  pid_t pid_ = -1;  // -1 once reaped: the number may then belong to somebody else
   UniqueFd pidfd_;
+  int status_ = 0;
 };
 
 /// Throws SystemError if the program cannot be executed, NotFound if there is none of that name.
+/// SIGCHLD is set to its default where it was ignored: exit statuses would be lost otherwise.
 [[nodiscard]] ChildProcess spawn(const Command& command);
 
 struct RunLimits {
@@ -75,7 +82,9 @@ struct RunResult {
   std::string err;  // the last 64 KiB
 };
 /// Runs to the end, stdin from `input`, capturing both streams. Each complete line of stderr is also given to
-/// `on_stderr_line`. When `cancel` fires the child is ended (TERM, then KILL) and Cancelled is thrown.
+/// `on_stderr_line`. It ends with the program, even if something that it started still holds the streams.
+/// Streams that `command` maps itself are left alone. Past the deadline: External. When `cancel` fires the
+/// child is ended (TERM, then KILL) and Cancelled is thrown.
 [[nodiscard]] RunResult run(const Command& command, std::string_view input = {}, const RunLimits& limits = {},
                             CancelToken* cancel = nullptr,
                             const std::function<void(std::string_view)>& on_stderr_line = {});

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/base/digest.hpp"
+
+#include <blake3.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+
+namespace karapace {
+namespace {
+
+// Large enough that read(2) costs nothing beside hashing, small enough to stay in the second-level cache.
+constexpr std::size_t kReadBytes = 256 * 1024;
+
+/// -1 unless a lower-case hex digit.
+int hex_value(char digit) noexcept {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  return -1;
+}
+
+}  // namespace
+
+bool Digest::is_valid(std::string_view hex) noexcept {
+  return hex.size() == 2 * kSize && std::ranges::all_of(hex, [](char c) { return hex_value(c) >= 0; });
+}
+
+Digest Digest::parse(std::string_view hex) {
+  if (!is_valid(hex))
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("\"{}\" is not a digest: expected 64 lower-case hex digits", printable(hex)));
+  std::array<std::uint8_t, kSize> bytes{};
+  for (std::size_t i = 0; i < kSize; ++i)
+    bytes[i] = static_cast<std::uint8_t>(hex_value(hex[2 * i]) * 16 + hex_value(hex[2 * i + 1]));
+  return Digest(bytes);
+}
+
+std::string Digest::hex() const {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text(2 * kSize, '0');
+  for (std::size_t i = 0; i < kSize; ++i) {
+    text[2 * i] = kHex[bytes_[i] >> 4U];
+    text[2 * i + 1] = kHex[bytes_[i] & 0x0FU];
+  }
+  return text;
+}
+
+struct Hasher::State {
+  blake3_hasher hasher;
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) { blake3_hasher_init(&state_->hasher); }
+Hasher::~Hasher() = default;
+Hasher::Hasher(Hasher&&) noexcept = default;
+Hasher& Hasher::operator=(Hasher&&) noexcept = default;
+
+void Hasher::update(std::span<const std::byte> bytes) {
+  blake3_hasher_update(&state_->hasher, bytes.data(), bytes.size());
+}
+
+void Hasher::update(std::string_view bytes) { update(std::as_bytes(std::span(bytes))); }
+
+Digest Hasher::finish() const {
+  std::array<std::uint8_t, Digest::kSize> bytes{};
+  blake3_hasher_finalize(&state_->hasher, bytes.data(), bytes.size());
+  return Digest(bytes);
+}
+
+void Hasher::reset() { blake3_hasher_reset(&state_->hasher); }
+
+Digest hash_bytes(std::string_view bytes) {
+  Hasher hasher;
+  hasher.update(bytes);
+  return hasher.finish();
+}
+
+Digest hash_file(FdRef file) {
+  // One byte more than the size: a small file is then one read, which also sees that it ended there.
+  const auto size = static_cast<std::uint64_t>(std::max<off_t>(stat_fd(file).st_size, 0));
+  const auto capacity = static_cast<std::size_t>(std::clamp<std::uint64_t>(size + 1, 4096, kReadBytes));
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  Hasher hasher;
+  off_t offset = 0;
+  while (true) {
+    const ssize_t got = ::pread(file.get(), buffer.get(), capacity, offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_errno("read");
+    if (got == 0) return hasher.finish();
+    hasher.update(std::span<const std::byte>(buffer.get(), static_cast<std::size_t>(got)));
+    offset += got;
+  }
+}
+
+}  // namespace karapace
