@@ -33,8 +33,9 @@ class EnvId {
 inline constexpr std::string_view kEnvIdDomain = "karapace env-id v2\n";
 inline constexpr std::string_view kPreliminaryIdDomain = "karapace preliminary-id v2\n";
 
-/// The canonical JSON (RFC 8785) of the identity fields of a lock: apps, arch, audio, backend, base_digest, cpu_shares,
-/// gpu, memory_limit_mb, mounts, network_isolation, ownership, packages {arch, name, sha256, version}.
+/// The canonical JSON (RFC 8785) of the identity fields of a lock: apps, arch, audio, backend, base_digest,
+/// cpu_shares, gpu, memory_limit_mb, mounts, network_isolation, ownership, packages {arch, name, sha256,
+/// version}.
 [[nodiscard]] std::string identity_json(const LockFile& lock);
 [[nodiscard]] EnvId compute_env_id(const LockFile& lock);
 /// Of an environment that was never resolved (init).

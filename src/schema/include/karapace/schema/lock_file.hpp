@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// karapace.lock v2: the base and the whole package closure, pinned by hash. docs/lock-spec.md is the reference.
+// karapace.lock v2: the base and the whole package closure, pinned by hash. docs/lock-spec.md is the
+// reference.
 #pragma once
 
 #include <cstdint>
@@ -38,12 +39,12 @@ enum class BaseProvider { Bootstrap, Tar, Dir, Oci, Lxc, Mock };
 
 struct BasePin {
   BaseProvider provider = BaseProvider::Bootstrap;
-  std::string distribution;               // "debian/bookworm"; empty if unknown
-  std::string variant;                    // bootstrap: "minbase"
-  std::string url;                        // tar by URL
-  std::string sha256;                     // tar: of the archive file
-  std::uint64_t size = 0;                 // tar: of the archive file, 0 if unknown
-  std::vector<LockedPackage> packages;    // bootstrap: the whole base closure
+  std::string distribution;             // "debian/bookworm"; empty if unknown
+  std::string variant;                  // bootstrap: "minbase"
+  std::string url;                      // tar by URL
+  std::string sha256;                   // tar: of the archive file
+  std::uint64_t size = 0;               // tar: of the archive file, 0 if unknown
+  std::vector<LockedPackage> packages;  // bootstrap: the whole base closure
   bool operator==(const BasePin&) const = default;
 };
 
@@ -55,11 +56,15 @@ struct LockFile {
   std::string base_image_digest;  // digest of the base layer, 64 hex digits
   std::string arch;               // "amd64", "arm64"
   Ownership ownership = Ownership::Flat;
-  std::string dependency_layer;   // digest of the dependency layer once built; empty before, or without packages
+  std::string
+      dependency_layer;  // digest of the dependency layer once built; empty before, or without packages
   BasePin base;
-  std::vector<Repository> repositories;         // sorted by name
+  std::vector<Repository> repositories;          // sorted by name
   std::vector<LockedPackage> resolved_packages;  // sorted by name, version, arch
-  std::vector<std::string> resolved_apps;        // the manifest's gui.apps (their packages are in the closure)
+  std::vector<std::string>
+      requested_packages;                  // the manifest's system.packages as written ("git=1:2.39", "awk"):
+                                           // not identity, and not always the name of a locked package
+  std::vector<std::string> resolved_apps;  // the manifest's gui.apps (their packages are in the closure)
   std::string runtime_backend;
   bool hardware_gpu = false;
   bool hardware_audio = false;
@@ -67,39 +72,47 @@ struct LockFile {
   std::vector<Mount> mounts;
   std::optional<std::uint64_t> cpu_shares;
   std::optional<std::uint64_t> memory_limit_mb;
+  bool edited = false;  // set by parse_lock: the checksum in the file does not fit the rest
   bool operator==(const LockFile&) const = default;
 };
 
 inline constexpr std::size_t kMaxLockBytes = 16 * 1024 * 1024;
 
-/// Strict like the manifest parser: unknown keys, wrong types, unsorted or duplicate packages, a bad hash, a path
-/// with "..", an unknown repository are ManifestError with line and column.
+/// Strict like the manifest parser: unknown keys, wrong types, unsorted or duplicate packages, a bad hash, a
+/// path with "..", an unknown repository are ManifestError with line and column. Call verify_integrity on the
+/// result.
 [[nodiscard]] LockFile parse_lock(std::string_view text, std::string_view file_name);
-/// Deterministic text: sorted, one block per package, no timestamps. parse_lock(serialize_lock(x)) == x.
+/// Deterministic text: one block per package, no timestamps. parse_lock(serialize_lock(x)) == x for a sealed
+/// x.
 [[nodiscard]] std::string serialize_lock(const LockFile& lock);
 
 /// "X.toml" -> "X.lock"; any other name gets ".lock" appended.
 [[nodiscard]] std::string lock_path_for(const std::string& manifest_path);
 /// Nothing if there is no such file.
 [[nodiscard]] std::optional<LockFile> load_lock(const std::string& path);
-/// Atomic and durable, mode 0644 & ~umask, in the directory of `path`. Does not touch a file with equal content.
+/// Atomic and durable, mode 0644 & ~umask, in the directory of `path`. Does not touch a file with equal
+/// content. Throws Internal rather than write a lock that parse_lock or verify_integrity would refuse.
 void save_lock(const std::string& path, const LockFile& lock);
 
-/// Copies the policy fields (backend, hardware, mounts, limits, network, apps, ownership, image) of the manifest.
+/// Copies what the lock keeps of the manifest: backend, hardware, mounts, limits, network, ownership, image,
+/// apps, and the package names as written (requested_packages). So compare_intent(lock, manifest).fits()
+/// holds afterwards: call it when the closure answers this manifest, not before.
 void apply_policy(LockFile& lock, const Manifest& manifest);
-/// Sorts, then sets env_id and short_id from the other fields.
+/// Sorts every list, then sets env_id and short_id from the other fields.
 void seal_identity(LockFile& lock);
 
-/// The lock against itself: version, env_id, short_id, sortedness. Throws ManifestError (edited by hand).
+/// The lock against itself: version, order, env_id, short_id, checksum. Throws ManifestError (edited by
+/// hand).
 void verify_integrity(const LockFile& lock, std::string_view file_name);
 
 /// The lock against the manifest.
 struct IntentReport {
-  bool foreign = false;                    // made for another manifest: image, ownership, or nothing in common
-  bool policy_changed = false;             // hardware, mounts, limits, network, backend
-  std::vector<std::string> added;          // in the manifest (packages and apps), not requested in the lock
-  std::vector<std::string> removed;        // requested in the lock, not in the manifest
-  std::vector<std::string> reasons;        // one sentence per difference
+  bool foreign = false;         // made for another manifest: image, ownership, or nothing in common
+  bool policy_changed = false;  // hardware, mounts, limits, network, backend, a name moved to or from apps
+  std::vector<std::string>
+      added;  // in the manifest (packages and apps), not asked for when the lock was made
+  std::vector<std::string> removed;  // asked for when the lock was made, not in the manifest
+  std::vector<std::string> reasons;  // one sentence per difference
   [[nodiscard]] bool fits() const noexcept {
     return !foreign && !policy_changed && added.empty() && removed.empty();
   }

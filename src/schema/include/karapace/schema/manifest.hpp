@@ -13,11 +13,13 @@
 
 namespace karapace {
 
-/// A fault in a manifest or lock file. what() reads "karapace.toml:4:1: unknown key 'pakages' in [system], did you mean 'packages'?".
+/// A fault in a manifest or lock file. what() reads "karapace.toml:4:1: unknown key 'pakages' in [system],
+/// did you mean 'packages'?".
 class ManifestError : public Error {
  public:
-  ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string key, std::string message,
-                std::string fix = {});
+  ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string key,
+                std::string message, std::string fix = {});
+  /// As given, not made printable; what() and key() are.
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
   [[nodiscard]] std::uint32_t line() const noexcept { return line_; }      // 1-based; 0 if there is none
   [[nodiscard]] std::uint32_t column() const noexcept { return column_; }  // 1-based, in bytes
@@ -39,8 +41,9 @@ enum class MountAccess { ReadWrite, ReadOnly };
 
 struct Mount {
   std::string label;
-  std::string host_path;       // as written: absolute, "~/...", "./..." (relative to the manifest), never with ".."
-  std::string container_path;  // absolute, normalised, no ".."
+  std::string
+      host_path;  // as written: absolute, "~/...", "./..." (relative to the manifest), never with ".."
+  std::string container_path;                   // absolute, normalised, no ".."
   MountAccess access = MountAccess::ReadWrite;  // "host:container:ro"
   auto operator<=>(const Mount&) const = default;
 };
@@ -69,7 +72,8 @@ inline constexpr std::size_t kMaxManifestBytes = 1024 * 1024;
 /// Parses, checks and normalises. `file_name` is used in messages only. Throws ManifestError.
 [[nodiscard]] Manifest parse_manifest(std::string_view text, std::string_view file_name);
 
-/// Reads (bounded) and parses the file. A missing file is NotFound-like InvalidInput that names `karapace new`.
+/// Reads (bounded) and parses the file. A missing file is NotFound-like InvalidInput that names `karapace
+/// new`.
 [[nodiscard]] Manifest load_manifest(const std::string& path);
 
 /// RFC 8785 bytes with every key present, absent limits null. These bytes are stored as the manifest object.
@@ -81,6 +85,7 @@ inline constexpr std::size_t kMaxManifestBytes = 1024 * 1024;
 [[nodiscard]] bool is_package_name(std::string_view name) noexcept;
 
 /// Closest of `candidates` by edit distance (at most a third of the length), or empty.
-[[nodiscard]] std::string nearest_name(std::string_view name, const std::vector<std::string_view>& candidates);
+[[nodiscard]] std::string nearest_name(std::string_view name,
+                                       const std::vector<std::string_view>& candidates);
 
 }  // namespace karapace

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/schema/preset.hpp"
+
+#include <algorithm>
+
+namespace karapace {
+namespace {
+
+std::optional<Preset> find_in(const std::vector<Preset>& list, std::string_view name) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Preset& preset) { return preset.name == name; });
+  if (found == list.end()) return std::nullopt;
+  return *found;
+}
+
+}  // namespace
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> kPresets = {
+      {"dev", "General build tools", R"(# General build tools: a compiler, make and git.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "wget", "vim", "gcc", "make", "cmake"]
+)"},
+      {"dev-rust", "Rust development",
+       R"(# Rust development: rustup installs the toolchain into the environment's home.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "gcc", "make", "rustup"]
+)"},
+      {"dev-python", "Python development", R"(# Python development with pip and virtual environments.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "python3", "python3-pip", "python3-venv"]
+)"},
+      {"gui-app", "A desktop application with graphics and sound",
+       R"(# A desktop application: name it in gui.apps.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[gui]
+apps = []
+
+[hardware]
+gpu = true
+audio = true
+)"},
+      {"gaming", "Games with Vulkan", R"(# Games: Mesa, the Vulkan loader and sound.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["mesa-dri", "vulkan-loader", "libvulkan1", "alsa-plugins"]
+
+[hardware]
+gpu = true
+audio = true
+)"},
+      {"minimal", "The base image and nothing else", R"(# The base image and nothing else.
+manifest_version = 1
+
+[base]
+image = "rolling"
+)"},
+  };
+  return kPresets;
+}
+
+const std::vector<Preset>& templates() {
+  static const std::vector<Preset> kTemplates = {
+      {"minimal", "The base image and nothing else",
+       R"(# The smallest environment: a base image and nothing else.
+# Add packages below and run `karapace build` again.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = []
+)"},
+      {"dev", "Editors, compilers and git", R"(# Everyday development: editors, compilers, build tools.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "vim", "neovim", "tmux", "htop", "make", "cmake", "gcc", "clang"]
+
+# label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+[mounts]
+workspace = "~/projects:/workspace"
+)"},
+      {"gui-dev", "Development of desktop applications",
+       R"(# Development of desktop applications, with graphics and sound of the host.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "cmake", "gcc", "clang", "gdb", "mesa-dri-devel"]
+
+[gui]
+apps = ["firefox"]
+
+[hardware]
+gpu = true
+audio = true
+
+# label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+[mounts]
+workspace = "~/projects:/workspace"
+)"},
+      {"rust-dev", "What Rust crates need to build",
+       R"(# What Rust crates with C parts need to build. Install the toolchain with rustup.
+manifest_version = 1
+
+[base]
+image = "rolling"
+
+[system]
+packages = ["git", "curl", "gcc", "make", "cmake", "pkg-config", "openssl-devel", "gdb"]
+
+# label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+[mounts]
+workspace = "~/projects:/workspace"
+)"},
+      {"ubuntu-dev", "Ubuntu 24.04 with compilers, Python and Node.js",
+       R"(# Ubuntu 24.04 with compilers, Python and Node.js.
+manifest_version = 1
+
+[base]
+image = "ubuntu/24.04"
+
+[system]
+packages = ["git", "curl", "build-essential", "cmake", "python3", "python3-pip", "nodejs", "npm"]
+
+# label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+[mounts]
+workspace = "~/projects:/workspace"
+)"},
+      {"debian-dev", "Debian 12 with compilers, Python and git",
+       R"(# Debian 12 with compilers, Python and git. Every package is pinned in the lock file, so the same
+# lock gives the same environment on every machine.
+manifest_version = 1
+
+[base]
+image = "debian/12"
+
+[system]
+packages = ["git", "curl", "ca-certificates", "build-essential", "cmake", "gdb", "python3", "python3-venv"]
+
+# label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+# "./" is the directory of this file.
+[mounts]
+workspace = "./:/workspace"
+)"},
+  };
+  return kTemplates;
+}
+
+std::optional<Preset> find_preset(std::string_view name) { return find_in(presets(), name); }
+
+std::optional<Preset> find_template(std::string_view name) { return find_in(templates(), name); }
+
+}  // namespace karapace
