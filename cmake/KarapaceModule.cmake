@@ -67,7 +67,8 @@ function(karapace_program name)
 endfunction()
 
 # karapace_test(store SOURCES tests/wal_test.cpp DEPENDS karapace::store [LABEL unit] [TIMEOUT 120])
-# A GoogleTest program <name>_test whose cases are ctest tests. LABEL: unit functional crash stress tidy.
+# A GoogleTest program <name>_test. LABEL: unit functional crash stress tidy. The cases of unit and tidy programs
+# are ctest tests of their own; those of the others share what is dear to set up, so the program is one test.
 function(karapace_test name)
   if(NOT KARAPACE_TESTS)
     return()
@@ -87,8 +88,13 @@ function(karapace_test name)
     KARAPACE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" KARAPACE_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   karapace_options(${name}_test)
   set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_test(NAME ${name} COMMAND ${name}_test)
-  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  if(arg_LABEL MATCHES "^(unit|tidy)$")
+    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                         PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  else()
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  endif()
 endfunction()
 
 # karapace_fuzzer(manifest SOURCES fuzz/manifest_fuzz.cpp DEPENDS karapace::schema CORPUS fuzz/corpus/manifest)
