@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/remote/fetch.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include "fetch_process.hpp"
+#include "fetch_protocol.hpp"
+#include "karapace/base/digest.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/file_lock.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/object_store.hpp"
+
+namespace karapace::remote {
+
+namespace {
+
+constexpr unsigned kMaxParallel = 32;
+constexpr unsigned kMaxRetries = 20;
+constexpr std::chrono::milliseconds kMaxTime = std::chrono::hours(1);
+/// Held while complete files move into the store, so that two processes which both found the same one
+/// complete do not both move it.
+constexpr const char* kAdoptLock = ".adopt.lock";
+
+bool is_web_address(std::string_view url) {
+  std::string scheme(url.substr(0, url.find("://")));
+  std::ranges::transform(scheme, scheme.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if ((scheme != "http" && scheme != "https") || url.size() <= scheme.size() + 3) return false;
+  return std::ranges::all_of(url, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+void check_download(const Download& file) {
+  const auto refuse = [&](std::string_view what) {
+    throw Error(ErrorCode::InvalidInput, fmt::format("cannot download {}: {}", printable(file.label), what));
+  };
+  if (file.label.empty() || file.label.size() > kMaxLabelBytes) refuse("its label is empty or too long");
+  // A sha256 has the form of any digest of 32 bytes.
+  if (!Digest::is_valid(file.sha256))
+    refuse(fmt::format("\"{}\" is not a sha256 (64 lower-case hex digits)", printable(file.sha256, 80)));
+  if (file.url.size() > kMaxUrlBytes)
+    refuse(fmt::format("its address has {} bytes, more than {}", file.url.size(), kMaxUrlBytes));
+  if (!is_web_address(file.url))
+    refuse(fmt::format("\"{}\" is not an address that begins with http:// or https://", printable(file.url)));
+  if (file.size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / kMaxDownloads)
+    refuse(fmt::format("{} bytes are too many", file.size));
+}
+
+FetchOptions bounded(FetchOptions options) {
+  const auto time = [](std::chrono::milliseconds value) {
+    return std::clamp(value, std::chrono::milliseconds(1), kMaxTime);
+  };
+  options.parallel = std::clamp(options.parallel, 1U, kMaxParallel);
+  options.retries = std::min(options.retries, kMaxRetries);
+  options.connect_timeout = time(options.connect_timeout);
+  options.stall_timeout = time(options.stall_timeout);
+  options.retry_delay = time(options.retry_delay);
+  options.max_retry_delay = time(options.max_retry_delay);
+  return options;
+}
+
+/// What the store lacks, each content once.
+std::vector<Download> missing(const store::PackageStore& packages, const std::vector<Download>& downloads) {
+  std::unordered_set<std::string_view> seen;
+  std::vector<Download> files;
+  for (const Download& file : downloads) {
+    check_download(file);
+    if (!seen.insert(file.sha256).second || packages.contains(file.sha256)) continue;
+    files.push_back(file);
+    files.back().label = printable(file.label, kMaxLabelBytes);
+  }
+  return files;
+}
+
+void adopt(store::PackageStore& packages, FdRef downloads, std::vector<std::string> sha256s) {
+  if (sha256s.empty()) return;
+  const auto lock = FileLock::acquire(open_beneath(downloads, kAdoptLock, O_RDWR | O_CREAT | O_NOFOLLOW),
+                                      LockMode::Exclusive);
+  std::erase_if(sha256s, [&](const std::string& sha256) { return packages.contains(sha256); });
+  if (!sha256s.empty()) packages.adopt_downloads(sha256s);
+}
+
+[[noreturn]] void throw_failure(protocol::Failure failure, const store::StoreLayout& layout) {
+  if (failure.code == ErrorCode::NoSpace)
+    failure.fix = fmt::format(
+        "Free space on the file system of {} and run the command again: it continues where it "
+        "stopped.",
+        layout.root_path());
+  throw Error(failure.code, std::move(failure.message), std::move(failure.fix));
+}
+
+}  // namespace
+
+FetchReport fetch_all(const store::StoreLayout& layout, const std::vector<Download>& downloads,
+                      const FetchOptions& options, ProgressSink& progress, CancelToken& cancel,
+                      const std::string& fetch_program) {
+  cancel.check();
+  if (downloads.size() > kMaxDownloads)
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("{} downloads at once are more than {}", downloads.size(), kMaxDownloads));
+  store::PackageStore packages(layout);
+  const protocol::Request request{.options = bounded(options), .files = missing(packages, downloads)};
+  FetchReport report{.bytes = 0, .fetched = 0, .skipped = downloads.size()};
+  if (request.files.empty()) return report;
+
+  ensure_directory_at(layout.store(), "downloads");
+  ensure_directory_at(layout.store(), "packages");
+  const UniqueFd parts = open_directory(layout.store(), "downloads");
+  const UniqueFd present = open_directory(layout.store(), "packages");
+  progress.step("download",
+                fmt::format("{} file{}", request.files.size(), request.files.size() == 1 ? "" : "s"));
+  FetchOutcome outcome = run_fetch_program(fetch_program, request, parts, present, progress, cancel);
+  report.bytes = outcome.result.received;
+  report.fetched = outcome.verified.size();
+  report.skipped -= report.fetched;
+  // Also after a failure: what is complete need not be hashed again next time.
+  adopt(packages, parts, std::move(outcome.verified));
+  if (outcome.result.failure) throw_failure(std::move(*outcome.result.failure), layout);
+  return report;
+}
+
+}  // namespace karapace::remote

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetch_protocol.hpp"
+
+#include <array>
+#include <utility>
+
+#include "karapace/base/json.hpp"
+
+namespace karapace::remote::protocol {
+
+namespace {
+
+constexpr std::size_t kMaxRequestBytes = 512 * 1024 * 1024;
+
+constexpr std::array kAllCodes{ErrorCode::InvalidInput, ErrorCode::NotFound, ErrorCode::AlreadyExists,
+                               ErrorCode::Conflict,     ErrorCode::Busy,     ErrorCode::PermissionDenied,
+                               ErrorCode::Unsupported,  ErrorCode::Corrupt,  ErrorCode::NoSpace,
+                               ErrorCode::Unavailable,  ErrorCode::External, ErrorCode::Internal};
+
+ErrorCode parse_code(std::string_view name) {
+  for (const ErrorCode code : kAllCodes) {
+    if (to_string(code) == name) return code;
+  }
+  return ErrorCode::Internal;
+}
+
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// The library's own exceptions become ours: whoever sent this does not speak the protocol.
+template <typename Body>
+auto checked(std::string_view what, Body&& body) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::InvalidInput, std::string(what) + ": " + error.what());
+  }
+}
+
+Json to_json(const Progress& progress) {
+  return {{"bytes", progress.bytes},
+          {"total", progress.total},
+          {"files_done", progress.files_done},
+          {"files_total", progress.files_total},
+          {"rate", progress.rate}};
+}
+Json to_json(const Note& note) { return {{"note", note.text}}; }
+Json to_json(const Verified& file) { return {{"verified", file.sha256}}; }
+Json to_json(const Present& file) { return {{"present", file.sha256}}; }
+Json to_json(const Result& result) {
+  Json error = nullptr;
+  if (result.failure) {
+    error = {{"code", to_string(result.failure->code)},
+             {"message", result.failure->message},
+             {"fix", result.failure->fix}};
+  }
+  return {{"result", {{"received", result.received}, {"error", error}}}};
+}
+
+Result parse_result(const Json& value) {
+  Result result;
+  result.received = value.at("received").get<std::uint64_t>();
+  const Json& error = value.at("error");
+  if (!error.is_null()) {
+    result.failure = Failure{.code = parse_code(error.at("code").get<std::string>()),
+                             .message = error.at("message").get<std::string>(),
+                             .fix = error.at("fix").get<std::string>()};
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string encode(const Request& request) {
+  Json files = Json::array();
+  for (const Download& file : request.files) {
+    files.push_back({{"label", file.label}, {"url", file.url}, {"sha256", file.sha256}, {"size", file.size}});
+  }
+  const FetchOptions& options = request.options;
+  return dump({{"parallel", options.parallel},
+               {"retries", options.retries},
+               {"connect_timeout_ms", options.connect_timeout.count()},
+               {"stall_timeout_ms", options.stall_timeout.count()},
+               {"retry_delay_ms", options.retry_delay.count()},
+               {"max_retry_delay_ms", options.max_retry_delay.count()},
+               {"files", std::move(files)}});
+}
+
+Request parse_request(std::string_view text) {
+  return checked("request", [&] {
+    const Json value = parse_json(text, "request", {.max_bytes = kMaxRequestBytes, .max_depth = 4});
+    const auto milliseconds = [&](const char* key) {
+      return std::chrono::milliseconds(value.at(key).get<std::uint32_t>());
+    };
+    Request request;
+    request.options = {.parallel = value.at("parallel").get<unsigned>(),
+                       .retries = value.at("retries").get<unsigned>(),
+                       .connect_timeout = milliseconds("connect_timeout_ms"),
+                       .stall_timeout = milliseconds("stall_timeout_ms"),
+                       .retry_delay = milliseconds("retry_delay_ms"),
+                       .max_retry_delay = milliseconds("max_retry_delay_ms")};
+    for (const Json& file : value.at("files")) {
+      request.files.push_back({.label = file.at("label").get<std::string>(),
+                               .url = file.at("url").get<std::string>(),
+                               .sha256 = file.at("sha256").get<std::string>(),
+                               .size = file.at("size").get<std::uint64_t>()});
+    }
+    return request;
+  });
+}
+
+std::string encode(const Message& message) {
+  return std::visit([](const auto& alternative) { return dump(to_json(alternative)); }, message) + "\n";
+}
+
+Message parse_message(std::string_view line) {
+  return checked("message of karapace-fetch", [&]() -> Message {
+    const Json value =
+        parse_json(line, "message of karapace-fetch", {.max_bytes = 256 * 1024, .max_depth = 4});
+    if (value.contains("note")) return Note{.text = value.at("note").get<std::string>()};
+    if (value.contains("verified")) return Verified{.sha256 = value.at("verified").get<std::string>()};
+    if (value.contains("present")) return Present{.sha256 = value.at("present").get<std::string>()};
+    if (value.contains("result")) return parse_result(value.at("result"));
+    return Progress{.bytes = value.at("bytes").get<std::uint64_t>(),
+                    .total = value.at("total").get<std::uint64_t>(),
+                    .files_done = value.at("files_done").get<std::uint64_t>(),
+                    .files_total = value.at("files_total").get<std::uint64_t>(),
+                    .rate = value.at("rate").get<std::uint64_t>()};
+  });
+}
+
+}  // namespace karapace::remote::protocol

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetcher/transfer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <new>
+#include <string_view>
+
+#include "fetcher/url.hpp"
+#include "karapace/base/error.hpp"
+
+namespace karapace::fetcher {
+
+namespace {
+
+constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
+constexpr std::size_t kMaxErrorPageBytes = 64 * 1024;
+
+template <typename Value>
+void set(CURL* easy, CURLoption option, Value value) {
+  const CURLcode code = curl_easy_setopt(easy, option, value);
+  if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  if (code != CURLE_OK) {
+    throw Error(ErrorCode::Unsupported, fmt::format("libcurl does not accept option {}: {}",
+                                                    static_cast<int>(option), curl_easy_strerror(code)));
+  }
+}
+
+struct Range {
+  std::uint64_t first;
+  std::optional<std::uint64_t> total;
+};
+
+/// "bytes 100-199/200"; the total may be "*".
+std::optional<Range> parse_content_range(std::string_view text) {
+  constexpr std::string_view kUnit = "bytes ";
+  if (!text.starts_with(kUnit)) return std::nullopt;
+  text.remove_prefix(kUnit.size());
+  const auto number = [&]() -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc()) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return value;
+  };
+  const auto skip = [&](char wanted) {
+    if (text.empty() || text.front() != wanted) return false;
+    text.remove_prefix(1);
+    return true;
+  };
+  const auto first = number();
+  if (!first || !skip('-') || !number() || !skip('/')) return std::nullopt;
+  return Range{.first = *first, .total = number()};
+}
+
+bool is_broken_connection(CURLcode code) noexcept {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_SSL_CONNECT_ERROR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string_view meaning(long status) noexcept {
+  switch (status) {
+    case 401:
+      return " Unauthorized";
+    case 403:
+      return " Forbidden";
+    case 404:
+      return " Not Found";
+    case 410:
+      return " Gone";
+    case 416:
+      return " Range Not Satisfiable";
+    case 429:
+      return " Too Many Requests";
+    case 500:
+      return " Internal Server Error";
+    case 502:
+      return " Bad Gateway";
+    case 503:
+      return " Service Unavailable";
+    case 504:
+      return " Gateway Timeout";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+Transfer::Transfer(const remote::FetchOptions& options) : options_(options), easy_(curl_easy_init()) {
+  if (!easy_) throw std::bad_alloc();
+}
+
+void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& part, bool bypass_caches) {
+  part_ = &part;
+  size_ = size;
+  told_size_ = received_ = 0;
+  header_bytes_ = discarded_bytes_ = 0;
+  content_range_.clear();
+  body_begun_ = length_told_ = false;
+  stopped_.reset();
+  failure_ = nullptr;
+
+  CURL* easy = easy_.get();
+  curl_easy_reset(easy);
+  // What the digest is about is the bytes of the file, so nobody may pack them on the way.
+  headers_.reset(curl_slist_append(nullptr, "Accept-Encoding: identity"));
+  if (bypass_caches && headers_) curl_slist_append(headers_.get(), "Cache-Control: no-cache");
+  if (!headers_) throw std::bad_alloc();
+  set(easy, CURLOPT_HTTPHEADER, headers_.get());
+  set(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+
+  set(easy, CURLOPT_URL, url.c_str());
+  const bool https = scheme_of(url) == Scheme::Https;
+  set(easy, CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
+  set(easy, CURLOPT_FOLLOWLOCATION, 0L);  // we look at each redirect ourselves
+  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  set(easy, CURLOPT_PIPEWAIT, https ? 1L : 0L);
+  set(easy, CURLOPT_USERAGENT, "karapace/" KARAPACE_VERSION);
+  set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+  set(easy, CURLOPT_NOSIGNAL, 1L);
+  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
+  set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  const auto stall = std::chrono::ceil<std::chrono::seconds>(options_.stall_timeout);
+  set(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(std::max<std::int64_t>(1, stall.count())));
+  // Not CURLOPT_RESUME_FROM: with it libcurl gives up on servers without ranges.
+  if (part.size() > 0) set(easy, CURLOPT_RANGE, fmt::format("{}-", part.size()).c_str());
+
+  set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  set(easy, CURLOPT_HEADERDATA, static_cast<void*>(this));
+  set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
+  set(easy, CURLOPT_WRITEDATA, static_cast<void*>(this));
+}
+
+std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept {
+  auto& transfer = *static_cast<Transfer*>(self);
+  try {
+    transfer.take_header({data, size * count});
+  } catch (...) {
+    transfer.failure_ = std::current_exception();
+  }
+  return transfer.failure_ || transfer.stopped_ ? 0 : size * count;
+}
+
+// Anything but the full number makes libcurl end the transfer with CURLE_WRITE_ERROR.
+std::size_t Transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept {
+  auto& transfer = *static_cast<Transfer*>(self);
+  const std::size_t length = size * count;
+  try {
+    transfer.take_body({data, length});
+  } catch (...) {
+    transfer.failure_ = std::current_exception();
+  }
+  return transfer.failure_ || transfer.stopped_ ? (length == 0 ? 1 : 0) : length;
+}
+
+void Transfer::take_header(std::string_view line) {
+  header_bytes_ += line.size();
+  if (header_bytes_ > kMaxHeaderBytes)
+    return stop(Outcome::Kind::Refused, fmt::format("more than {} KiB of headers", kMaxHeaderBytes / 1024));
+  if (line.starts_with("HTTP/")) content_range_.clear();  // a new answer; the last one was "100 Continue"
+  constexpr std::string_view kName = "content-range:";
+  const bool matches = line.size() > kName.size() &&
+                       std::ranges::equal(line.substr(0, kName.size()), kName, [](char a, char b) {
+                         return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+                       });
+  if (!matches) return;
+  line.remove_prefix(kName.size());
+  while (line.starts_with(' ')) line.remove_prefix(1);
+  content_range_ = line.substr(0, line.find_last_not_of("\r\n \t") + 1);
+}
+
+void Transfer::take_body(std::string_view bytes) {
+  const long code = status();
+  if (code != 200 && code != 206) {
+    // The server's page about the error. It is read so that the connection can be used again, up to a limit.
+    discarded_bytes_ += bytes.size();
+    if (discarded_bytes_ > kMaxErrorPageBytes) stopped_ = judge_status(code);
+    return;
+  }
+  if (!body_begun_) begin_body();
+  if (stopped_) return;
+  const std::uint64_t limit = size_ != 0 ? size_ : remote::kMaxUnknownSize;
+  if (bytes.size() > limit - part_->size())
+    return stop(Outcome::Kind::WrongContent,
+                fmt::format("the server sends more than the {} bytes expected", limit));
+  received_ += bytes.size();
+  part_->append(bytes);
+}
+
+void Transfer::begin_body() {
+  body_begun_ = true;
+  if (status() == 206) {
+    begin_range();
+  } else if (part_->size() > 0) {
+    part_->restart();  // the server ignored the range and begins from the first byte
+  }
+  curl_off_t length = -1;
+  curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+  length_told_ = length >= 0;
+  if (!length_told_ || stopped_) return;
+  told_size_ = part_->size() + static_cast<std::uint64_t>(length);
+  if (size_ != 0 && told_size_ != size_)
+    stop(Outcome::Kind::WrongContent, fmt::format("the server has {} bytes, expected {}", told_size_, size_));
+}
+
+void Transfer::begin_range() {
+  const auto range = parse_content_range(content_range_);
+  if (!range || range->first != part_->size())
+    return stop(Outcome::Kind::WrongContent, "the server sent another range of bytes than we asked for");
+  if (range->total && size_ != 0 && *range->total != size_)
+    stop(Outcome::Kind::WrongContent,
+         fmt::format("the server has {} bytes, expected {}", *range->total, size_));
+}
+
+void Transfer::stop(Outcome::Kind kind, std::string detail) {
+  stopped_ =
+      Outcome{.kind = kind, .detail = std::move(detail), .retry_after = std::nullopt, .status = status()};
+}
+
+long Transfer::status() const {
+  long code = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &code);
+  return code;
+}
+
+Outcome Transfer::judge_status(long code) const {
+  Outcome result{.kind = Outcome::Kind::Refused,
+                 .detail = fmt::format("the server answers {}{}", code, meaning(code)),
+                 .retry_after = std::nullopt,
+                 .status = code};
+  char* location = nullptr;
+  curl_easy_getinfo(easy_.get(), CURLINFO_REDIRECT_URL, &location);
+  if (code >= 300 && code < 400 && location != nullptr) {
+    result.kind = Outcome::Kind::Redirect;
+    result.detail = location;
+  } else if (code == 416 && part_->size() > 0) {
+    result.kind = Outcome::Kind::WrongContent;
+  } else if (code == 408 || code == 425 || code == 429 || code >= 500) {
+    result.kind = Outcome::Kind::TryLater;
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RETRY_AFTER, &seconds);
+    if (seconds > 0) result.retry_after = std::chrono::seconds(seconds);
+  }
+  return result;
+}
+
+Outcome Transfer::judge_end() const {
+  if (size_ != 0 && part_->size() < size_) {
+    // Without a length the end of the connection is the end of the file, also when it broke.
+    const auto kind = length_told_ ? Outcome::Kind::WrongContent : Outcome::Kind::TryLater;
+    return {.kind = kind,
+            .detail = fmt::format("the server sent {} of {} bytes", part_->size(), size_),
+            .retry_after = std::nullopt,
+            .status = status()};
+  }
+  return {.kind = Outcome::Kind::Complete, .detail = {}, .retry_after = std::nullopt, .status = status()};
+}
+
+Outcome Transfer::outcome(CURLcode code) {
+  if (failure_) std::rethrow_exception(failure_);
+  if (stopped_) return *stopped_;
+  const long answer = status();
+  if (code == CURLE_OK) {
+    if (answer != 200 && answer != 206) return judge_status(answer);
+    if (!body_begun_) begin_body();  // a file without bytes
+    return stopped_ ? *stopped_ : judge_end();
+  }
+  return {.kind = is_broken_connection(code) ? Outcome::Kind::TryLater : Outcome::Kind::Refused,
+          .detail = curl_easy_strerror(code),
+          .retry_after = std::nullopt,
+          .status = answer};
+}
+
+}  // namespace karapace::fetcher
