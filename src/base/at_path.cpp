@@ -20,10 +20,13 @@ namespace {
 // EAGAIN means that a rename or mount raced with the lookup; EINTR that a signal came while opening.
 constexpr int kMaxAttempts = 128;
 
+/// O_TMPFILE contains O_DIRECTORY, so one common bit is not enough. openat2 refuses a mode for anything else.
+bool creates(int flags) noexcept { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
+
 int openat2_once(int dir, const char* path, int flags, mode_t mode, unsigned long resolve) noexcept {
   open_how how{};
   how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
-  how.mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? mode : 0;
+  how.mode = creates(flags) ? mode : 0;
   how.resolve = resolve;
   return static_cast<int>(::syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
@@ -50,7 +53,7 @@ const char* c_path(const std::string& path) {
 }
 
 int openat2_retrying(int dir, const char* path, int flags, mode_t mode, unsigned long resolve) {
-  if ((flags & (O_CREAT | O_TRUNC | __O_TMPFILE)) != 0 && fault::injected("open")) return -1;
+  if ((creates(flags) || (flags & O_TRUNC) != 0) && fault::injected("open")) return -1;
   int fd = -1;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     fd = openat2_once(dir, path, flags, mode, resolve);

@@ -211,6 +211,8 @@ Json parse_json(std::string_view text, std::string_view what, const JsonLimits& 
   if (text.size() > limits.max_bytes) refuse(fmt::format("it is larger than {} bytes", limits.max_bytes));
   // The parser would skip it, and the bytes would no longer be those that somebody hashed.
   if (text.starts_with("\xEF\xBB\xBF")) refuse("it begins with a byte order mark");
+  // The parser takes it for the end of the text and would not look at the rest.
+  if (text.find('\0') != std::string_view::npos) refuse("it has a NUL byte");
   Builder builder(limits.max_depth);
   if (!Json::sax_parse(text, &builder)) refuse(builder.problem());
   return builder.take();

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,6 +164,11 @@ std::string locate(const std::string& program) {
               fmt::format("Install {} with the package manager of this system.", printable(program)));
 }
 
+// By number: glibc 2.36 declares both without extern "C", so that C++ cannot link them.
+UniqueFd open_pidfd(pid_t pid) noexcept {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
 void keep_exit_statuses() {
   struct sigaction action {};
   if (::sigaction(SIGCHLD, nullptr, &action) != 0 || action.sa_handler != SIG_IGN) return;
@@ -218,7 +223,7 @@ ChildProcess spawn(const Command& command) {
                                          arguments.get(), environment.get());
   if (error_number != 0) throw SystemError(error_number, describe("run", path));
   // Not reaped yet, so the number is still this child, even if it has ended.
-  UniqueFd pidfd(::pidfd_open(pid, 0));
+  UniqueFd pidfd = open_pidfd(pid);
   if (!pidfd) {
     const int open_error = errno;
     ::kill(pid, SIGKILL);
@@ -282,7 +287,7 @@ std::optional<int> ChildProcess::try_wait() {
 
 void ChildProcess::signal(int signal_number) const noexcept {
   // It fails only if the process has ended already.
-  if (pid_ >= 0) static_cast<void>(::pidfd_send_signal(pidfd_.get(), signal_number, nullptr, 0));
+  if (pid_ >= 0) static_cast<void>(::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal_number, nullptr, 0));
 }
 
 void ChildProcess::signal_group(int signal_number) const noexcept {
