@@ -7,13 +7,14 @@
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
+#include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 
 namespace karapace::store {
 
 struct IntegrityFault {
-  std::string kind;    // "object", "layer", "tree", "metadata", "wal", "staging"
-  std::string hash;    // name of the thing
+  std::string kind;  // "object", "package", "layer", "tree", "metadata", "wal", "staging"
+  std::string hash;  // name of the thing
   std::string reason;
   std::vector<std::string> affects;  // env ids
 };
@@ -22,10 +23,20 @@ struct IntegrityReport {
   std::uint64_t passed = 0;
   std::uint64_t objects_checked = 0, layers_checked = 0, trees_checked = 0, metadata_checked = 0;
   std::vector<IntegrityFault> failed;
+  /// "object <hash>", "tree <hash>": of subordinate ids, so that only the worker can look at them. Not in
+  /// `checked`.
+  std::vector<std::string> unreadable;
 };
-/// Re-hashes every object (2 threads), checks layer records against their index, trees for presence, records against checksum
-/// and layers, every cross-reference. Changes nothing. Files of subordinate ids that the caller may not read are reported
-/// through `unreadable` (the worker checks them).
-[[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel);
+/// Re-hashes every object (2 threads), checks layer records against their index and objects, trees against
+/// their index, records against checksum and layers, every cross-reference. Changes nothing and takes no
+/// lock.
+[[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress,
+                                           const CancelToken& cancel);
+
+/// Paths at which `tree` is not what `entries` say; at most `limit` of them. Contents are hashed only where a
+/// file is not the inode of its object. For mapped trees this must run inside the user namespace.
+[[nodiscard]] std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects,
+                                                        const std::vector<IndexEntry>& entries, bool flat,
+                                                        const CancelToken& cancel, std::size_t limit = 10);
 
 }  // namespace karapace::store

@@ -52,7 +52,8 @@ struct RecordList {
 class MetadataStore {
  public:
   explicit MetadataStore(const StoreLayout& layout);
-  /// Nothing if missing. CorruptError if unreadable, if the checksum is missing or wrong, or if it names another env_id.
+  /// Nothing if missing. CorruptError if unreadable, if the checksum is missing or wrong, or if it names
+  /// another env_id.
   [[nodiscard]] std::optional<EnvRecord> find(const std::string& env_id) const;
   [[nodiscard]] RecordList list() const;
   /// Durable. Conflict if the name belongs to another environment.

@@ -17,11 +17,13 @@ class ObjectStore {
  public:
   explicit ObjectStore(const StoreLayout& layout);
 
-  /// Stores `content`; on return it survives a power cut. An existing object is kept if its bytes are right and
-  /// replaced if they are not (a rebuild heals). Throws NoSpace when the disk is full.
+  /// Stores `content`; on return it survives a power cut. An existing object is kept if its bytes are right
+  /// and replaced if they are not (a rebuild heals). Throws NoSpace when the disk is full.
   Digest put(std::string_view content);
-  /// Reads a whole object, checked. Nothing if it is not there; CorruptError if the bytes do not match; InvalidInput above `limit`.
-  [[nodiscard]] std::optional<std::string> find(const Digest& digest, std::size_t limit = 256 * 1024 * 1024) const;
+  /// Reads a whole object, checked. Nothing if it is not there; CorruptError if the bytes do not match;
+  /// InvalidInput above `limit`.
+  [[nodiscard]] std::optional<std::string> find(const Digest& digest,
+                                                std::size_t limit = 256 * 1024 * 1024) const;
   /// Like find; NotFound if missing.
   [[nodiscard]] std::string load(const Digest& digest, std::size_t limit = 256 * 1024 * 1024) const;
   [[nodiscard]] bool contains(const Digest& digest) const;
@@ -32,14 +34,16 @@ class ObjectStore {
   UniqueFd dir_;
 };
 
-/// Downloaded artefacts by sha256: store/packages/<sha256> is another name of the object that holds the bytes.
+/// Downloaded artefacts by sha256: store/packages/<sha256> is another name of the object that holds the
+/// bytes.
 class PackageStore {
  public:
   explicit PackageStore(const StoreLayout& layout);
   [[nodiscard]] bool contains(const std::string& sha256) const;
   [[nodiscard]] std::optional<UniqueFd> open(const std::string& sha256) const;
-  /// Moves complete, already verified files (sha256 computed by the downloader) from store/downloads/<sha256>.part into
-  /// objects/ and packages/. Hashes them (blake3), one syncfs for all, then renames and links.
+  /// Moves complete, already verified files (sha256 computed by the downloader) from
+  /// store/downloads/<sha256>.part into objects/ and packages/. Hashes them (blake3), one syncfs for all,
+  /// then renames and links.
   void adopt_downloads(const std::vector<std::string>& sha256s);
   /// Hard-links (or copies) the artefact to `name` in `dir`.
   void link_into(const std::string& sha256, FdRef dir, const std::string& name) const;

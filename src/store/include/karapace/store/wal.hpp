@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Intent log. An operation writes what it is about to do before its first effect; recovery at the next writable open
-// undoes what a dead process left. Steps name things by kind and id, never by path.
+// Intent log. An operation writes what it is about to do before its first effect; recovery at the next
+// writable open undoes what a dead process left. Steps name things by kind and id, never by path.
 #pragma once
 
 #include <functional>
@@ -25,11 +25,18 @@ struct WalStep {
   std::string id;  // env_id, or op_id for RemoveStaging
 };
 
-/// A running operation. Its entry file is locked as long as this object lives, so that recovery in another process leaves
-/// it alone. Destroyed without finish(): the entry stays and the next recovery undoes it (call undo_now() to do it at once).
+/// Removes a directory tree that may contain files of subordinate ids: runtime::remove_tree_any_owner. The
+/// path is relative to the store root and made of validated ids only: "store/staging/<op_id>" or
+/// "env/<env_id>". Missing is fine. An empty one means remove_tree_at.
+using TreeRemover = std::function<void(const std::string& relative)>;
+
+/// A running operation. Its entry file is locked as long as this object lives, so that recovery in another
+/// process leaves it alone. Destroyed without finish(): the entry stays and the next recovery undoes it (call
+/// undo_now() to do it at once).
 class Operation {
  public:
-  /// Writes the entry durably and creates store/staging/<op_id>.
+  /// Writes the entry durably and creates store/staging/<op_id>. RemoveStaging is always among the steps and
+  /// need not be given. `env_id` may be empty. `layout` must outlive the operation.
   [[nodiscard]] static Operation begin(const StoreLayout& layout, OpKind kind, const std::string& env_id,
                                        std::vector<WalStep> steps);
   Operation(Operation&&) noexcept = default;
@@ -42,8 +49,11 @@ class Operation {
   [[nodiscard]] std::string staging_path() const;
   /// Appends a step, durably, before its effect.
   void add_step(WalStep step);
-  /// All effects are in place and durable: removes staging and the entry.
-  void finish();
+  /// All effects are in place and durable: removes staging and the entry. Staging that cannot be removed now
+  /// is left to a later recovery, which then undoes nothing else.
+  void finish(const TreeRemover& remove_tree = {});
+  /// Takes the steps back now instead of at the next open. What cannot be undone now stays in the log.
+  void undo_now(const TreeRemover& remove_tree = {});
 
  private:
   Operation(const StoreLayout& layout, std::string op_id, FileLock lock);
@@ -52,16 +62,12 @@ class Operation {
   FileLock lock_;
 };
 
-/// Removes a directory tree that may contain files of subordinate ids: runtime::remove_tree_any_owner. The path is relative to
-/// the store root and made of validated ids only: "store/staging/<op_id>" or "env/<env_id>". Missing is fine.
-using TreeRemover = std::function<void(const std::string& relative)>;
-
 struct RecoveryReport {
   std::vector<std::string> undone;       // op ids
   std::vector<std::string> set_aside;    // corrupt entries moved to store/wal/corrupt/
   std::vector<std::string> still_alive;  // locked by a running process
 };
 /// Idempotent; cheap when the log is empty (one directory read).
-RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remove_tree);
+RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remove_tree = {});
 
 }  // namespace karapace::store

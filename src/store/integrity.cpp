@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects first, because a layer is whole if its objects are; then layers and trees; then records, which name
+// layers. Faults of objects are told with the environments that need them, so they are put together last.
+#include "karapace/store/integrity.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/metadata.hpp"
+#include "karapace/store/object_store.hpp"
+#include "wal_entry.hpp"
+
+namespace karapace::store {
+namespace {
+
+constexpr unsigned kThreads = 2;
+constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+bool is_denied(const Error& error) { return error.code() == ErrorCode::PermissionDenied; }
+
+class Verifier {
+ public:
+  Verifier(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel)
+      : layout_(layout), progress_(progress), cancel_(cancel), objects_dir_(layout.objects()) {}
+
+  IntegrityReport run() {
+    check_objects();
+    check_packages();
+    progress_.step("verify", "layers");
+    check_layers();
+    progress_.step("verify", "environments");
+    check_metadata();
+    check_log();
+    for (auto& [digest, reason] : bad_objects_) {
+      add_fault("object", digest.hex(), reason, environments_of(layers_with_bad_object_[digest]));
+    }
+    report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;
+    report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - bad_records_.size();
+    return std::move(report_);
+  }
+
+ private:
+  void add_fault(std::string kind, std::string hash, std::string reason,
+                 std::vector<std::string> affects = {}) {
+    report_.failed.push_back({std::move(kind), std::move(hash), std::move(reason), std::move(affects)});
+  }
+
+  std::vector<std::string> environments_of(const std::set<std::string>& layers) {
+    std::set<std::string> environments;
+    for (const std::string& layer : layers) environments.insert(users_[layer].begin(), users_[layer].end());
+    return {environments.begin(), environments.end()};
+  }
+
+  // --- objects
+
+  void check_objects() {
+    progress_.step("verify", "objects");
+    std::vector<Digest> names;
+    for (const DirectoryEntry& entry : list_directory(objects_dir_)) {
+      if (entry.name.starts_with(kTemporaryPrefix)) continue;
+      if (Digest::is_valid(entry.name)) {
+        names.push_back(Digest::parse(entry.name));
+      } else {
+        add_fault("object", printable(entry.name), "its name is not a digest");
+      }
+    }
+    for (const Digest& name : names) present_.emplace(name, true);
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr failure;
+    const auto work = [&](bool reports) noexcept {
+      try {
+        for (std::size_t i = next++; i < names.size(); i = next++) {
+          cancel_.check();
+          check_object(names[i]);
+          if (reports) progress_.advance(i + 1, names.size(), "objects");
+        }
+      } catch (...) {
+        const std::lock_guard guard(mutex_);
+        if (!failure) failure = std::current_exception();
+        next = names.size();
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      for (unsigned i = 1; i < kThreads; ++i) helpers.emplace_back([&work] { work(false); });
+      work(true);
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  void check_object(const Digest& digest) {
+    std::string problem;
+    bool denied = false;
+    try {
+      const std::optional<UniqueFd> file = try_open_beneath(objects_dir_, digest.hex(), kReadFile);
+      if (!file) return;  // collected since it was listed
+      if (!S_ISREG(stat_fd(*file).st_mode)) {
+        problem = "it is not a regular file";
+      } else if (const Digest found = hash_file(*file); found != digest) {
+        problem = "object hash mismatch: got " + found.hex();
+      }
+    } catch (const Error& error) {
+      denied = is_denied(error);
+      if (!denied) problem = fmt::format("object read error: {}", error.message());
+    }
+    const std::lock_guard guard(mutex_);
+    if (denied) {
+      report_.unreadable.push_back("object " + digest.hex());
+      return;
+    }
+    ++report_.objects_checked;
+    if (!problem.empty()) bad_objects_.emplace(digest, std::move(problem));
+  }
+
+  /// An artefact is another name of an object, or a copy of one where the file system has no hard links.
+  void check_packages() {
+    const UniqueFd packages = layout_.open_dir("store/packages");
+    for (const DirectoryEntry& entry : list_directory(packages)) {
+      if (entry.name.starts_with(kTemporaryPrefix)) continue;
+      cancel_.check();
+      try {
+        const UniqueFd file = open_beneath(packages, entry.name, kReadFile);
+        const struct stat info = stat_fd(file);
+        if (!S_ISREG(info.st_mode)) throw Error(ErrorCode::Corrupt, "it is not a regular file");
+        // As another name of an object it was hashed with it.
+        if (info.st_nlink > 1) continue;
+        if (!present_.contains(hash_file(file))) throw Error(ErrorCode::Corrupt, "no object has its bytes");
+      } catch (const Error& error) {
+        add_fault("package", printable(entry.name), error.message());
+      }
+    }
+  }
+
+  // --- layers and trees
+
+  void check_layers() {
+    for (const DirectoryEntry& entry : list_directory(layout_.layers())) {
+      if (entry.name.starts_with(kTemporaryPrefix)) continue;
+      cancel_.check();
+      ++report_.layers_checked;
+      std::vector<std::string> problems;
+      try {
+        check_layer(entry.name, problems);
+      } catch (const Error& error) {
+        problems.push_back(fmt::format("layer read error: {}", error.message()));
+      }
+      if (!problems.empty()) bad_layers_.emplace(entry.name, fmt::format("{}", fmt::join(problems, "; ")));
+    }
+  }
+
+  void check_layer(const std::string& name, std::vector<std::string>& problems) {
+    const LayerStore layers(layout_);
+    const LayerRecord record = layers.load(Digest::parse(name));
+    layers_.insert(name);
+    if (object_is_bad(record.mtimes_object, name)) problems.push_back("its times are damaged or missing");
+    if (object_is_bad(record.index_object, name)) {
+      problems.push_back("its index is damaged or missing");
+      return;
+    }
+    const ObjectStore objects(layout_);
+    std::vector<IndexEntry> entries = decode_index(objects.load(record.index_object));
+    if (!bad_objects_.contains(record.mtimes_object) && present_.contains(record.mtimes_object)) {
+      apply_mtimes(entries, objects.load(record.mtimes_object));
+    }
+    std::uint64_t bytes = 0;
+    std::uint64_t lost = 0;
+    for (const IndexEntry& entry : entries) {
+      bytes += entry.size;
+      if (entry.type == EntryType::Regular && entry.size > 0 && object_is_bad(entry.content, name)) ++lost;
+    }
+    if (entries.size() != record.entries || bytes != record.bytes)
+      problems.push_back("its record is not of its index");
+    if (lost > 0) problems.push_back(fmt::format("{} of its objects are damaged or missing", lost));
+    check_tree(record, entries);
+  }
+
+  bool object_is_bad(const Digest& object, const std::string& layer) {
+    if (!present_.contains(object)) {
+      present_.emplace(object, false);
+      bad_objects_.emplace(object, "object is missing");
+      ++report_.objects_checked;
+    }
+    if (!bad_objects_.contains(object)) return false;
+    layers_with_bad_object_[object].insert(layer);
+    return true;
+  }
+
+  void check_tree(const LayerRecord& record, const std::vector<IndexEntry>& entries) {
+    const std::string name = record.hash.hex();
+    // A layer without its tree can be laid out again from its objects; where one is needed, the records say
+    // so.
+    const std::optional<UniqueFd> tree =
+        try_open_beneath(layout_.trees(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!tree) return;
+    if (record.ownership == "mapped") {
+      report_.unreadable.push_back("tree " + name);
+      return;
+    }
+    try {
+      const UniqueFd readable = open_directory(layout_.trees(), name);
+      const std::vector<std::string> faults =
+          find_tree_faults(readable, objects_dir_, entries, true, cancel_);
+      ++report_.trees_checked;
+      if (!faults.empty())
+        bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
+    } catch (const Error& error) {
+      if (is_denied(error)) {
+        report_.unreadable.push_back("tree " + name);
+      } else {
+        ++report_.trees_checked;
+        bad_trees_.emplace(name, error.message());
+      }
+    }
+  }
+
+  // --- records
+
+  void check_metadata() {
+    const RecordList list = MetadataStore(layout_).list();
+    report_.metadata_checked = list.records.size() + list.bad.size();
+    for (const BadRecord& bad : list.bad) {
+      bad_records_.insert(bad.file);
+      std::vector<std::string> affects;
+      if (Digest::is_valid(bad.file)) affects.push_back(bad.file);
+      add_fault("metadata", printable(bad.file), bad.reason, std::move(affects));
+    }
+    std::map<std::string, std::string> names;
+    for (const EnvRecord& record : list.records) {
+      check_record(record);
+      if (!record.name) continue;
+      const auto [first, added] = names.emplace(*record.name, record.env_id);
+      if (!added)
+        bad_record(record, fmt::format("the name '{}' is also that of {}", *record.name, first->second));
+    }
+    for (auto& [name, reason] : bad_layers_)
+      add_fault("layer", printable(name), reason, environments_of({name}));
+    for (auto& [name, reason] : bad_trees_) add_fault("tree", name, reason, environments_of({name}));
+  }
+
+  void bad_record(const EnvRecord& record, std::string reason) {
+    bad_records_.insert(record.env_id);
+    add_fault("metadata", record.env_id, std::move(reason), {record.env_id});
+  }
+
+  void check_record(const EnvRecord& record) {
+    std::vector<std::string> layers = record.dependency_layers;
+    if (!record.base_layer.empty()) layers.push_back(record.base_layer);
+    if (record.policy_layer) layers.push_back(*record.policy_layer);
+    for (const std::string& layer : layers) {
+      users_[layer].insert(record.env_id);
+      if (!layers_.contains(layer) && !bad_layers_.contains(layer)) {
+        bad_record(record, fmt::format("layer {} is missing", layer));
+      } else if (record.state != EnvState::Archived && !exists_at(layout_.trees(), layer)) {
+        bad_trees_.emplace(layer, "the tree is missing");
+      }
+    }
+    for (const std::string& object : {record.manifest_hash, record.lock_hash}) {
+      if (object.empty()) continue;
+      const Digest digest = Digest::parse(object);
+      if (!present_.contains(digest) || bad_objects_.contains(digest)) {
+        bad_record(record, fmt::format("object {} is damaged or missing", object));
+      }
+    }
+  }
+
+  // --- intent log
+
+  void check_log() {
+    const UniqueFd wal = layout_.open_dir("store/wal");
+    std::set<std::string> operations;
+    for (const DirectoryEntry& entry : list_directory(wal)) {
+      if (entry.name == "corrupt" || entry.name.starts_with(kTemporaryPrefix)) continue;
+      const std::string op_id = entry.name.substr(0, entry.name.find('.'));
+      try {
+        if (!is_op_id(op_id) || entry.name != wal_file_name(op_id))
+          throw CorruptError("its name", "<op_id>.json", "another");
+        operations.insert(op_id);
+        const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
+        if (text) static_cast<void>(parse_wal_text(*text, op_id));
+      } catch (const Error& error) {
+        add_fault("wal", printable(entry.name), error.message());
+      }
+    }
+    const UniqueFd staging = layout_.staging();
+    for (const DirectoryEntry& entry : list_directory(staging)) {
+      // Looked up again: an operation may have begun since the log was read.
+      if (operations.contains(entry.name) || exists_at(wal, wal_file_name(entry.name))) continue;
+      if (exists_at(staging, entry.name)) add_fault("staging", printable(entry.name), "no operation owns it");
+    }
+  }
+
+  const StoreLayout& layout_;
+  ProgressSink& progress_;
+  const CancelToken& cancel_;
+  UniqueFd objects_dir_;
+  IntegrityReport report_;
+  std::mutex mutex_;                          // report_ and bad_objects_ while objects are hashed
+  std::unordered_map<Digest, bool> present_;  // false: named by something, but not there
+  std::map<Digest, std::string> bad_objects_;
+  std::map<Digest, std::set<std::string>> layers_with_bad_object_;
+  std::set<std::string> layers_;
+  std::map<std::string, std::string> bad_layers_;
+  std::map<std::string, std::string> bad_trees_;
+  std::set<std::string> bad_records_;
+  std::map<std::string, std::set<std::string>> users_;  // of layers: env ids
+};
+
+}  // namespace
+
+IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel) {
+  return Verifier(layout, progress, cancel).run();
+}
+
+}  // namespace karapace::store

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/store/layout.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+#include "karapace/base/digest.hpp"
+#include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/json.hpp"
+#include "karapace/base/text.hpp"
+
+namespace karapace::store {
+namespace {
+
+constexpr const char* kVersionFile = "version";
+constexpr std::array kTopDirectories = {"store", "trees", "env"};
+constexpr std::array kStoreDirectories = {"objects",  "layers",    "metadata", "names", "builds",
+                                          "packages", "downloads", "staging",  "wal"};
+constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY;
+// A lock file can vanish with its environment while we wait for it. Each round needs a destroy that ended in
+// between.
+constexpr int kLockRounds = 64;
+
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(std::filesystem::path(path)).lexically_normal().string();
+}
+
+std::string environment_variable(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here calls setenv
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+std::uint64_t parse_version(std::string_view text) {
+  try {
+    const Json value = parse_json(text, "store/version");
+    if (value.is_object() && value.contains("format_version") &&
+        value["format_version"].is_number_unsigned()) {
+      return value["format_version"].get<std::uint64_t>();
+    }
+  } catch (const Error&) {
+    // The text is shown below: all ways to be unreadable are one fault here.
+  }
+  throw CorruptError("store/version", "{\"format_version\": 2}", printable(text));
+}
+
+/// False if there is no version file. Anything but our version throws.
+bool check_version(FdRef store) {
+  const std::optional<std::string> text = try_read_file_at(store, kVersionFile, 4096);
+  if (!text) return false;
+  const std::uint64_t version = parse_version(*text);
+  if (version > kFormatVersion) {
+    throw Error(
+        ErrorCode::Unsupported,
+        fmt::format("the store has format version {}, this program knows {}", version, kFormatVersion),
+        "Use the newer karapace that wrote it.");
+  }
+  if (version < kFormatVersion) {
+    throw Error(ErrorCode::Unsupported,
+                fmt::format("the store has the old format version {}, this program needs {}", version,
+                            kFormatVersion),
+                "Run: karapace migrate");
+  }
+  return true;
+}
+
+/// A mistyped path must not be filled with our directories.
+void check_may_initialise(FdRef root, const std::string& path) {
+  for (const DirectoryEntry& entry : list_directory(root)) {
+    const bool ours = entry.name == "store" || entry.name == "trees" || entry.name == "env";
+    if (!ours && entry.name != "lost+found") {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("{} is neither empty nor a Karapace store (it has \"{}\")", path,
+                              printable(entry.name)),
+                  "Name another directory with --store.");
+    }
+  }
+}
+
+void create_root(const std::string& path) {
+  const std::filesystem::path full(path);
+  const UniqueFd top = open_path("/", kOpenDirectory);
+  // Component by component through the kernel's own lookup, so that a symlinked home works as anywhere else.
+  std::string so_far;
+  for (const auto& part : full.relative_path()) {
+    so_far += "/" + part.string();
+    if (std::filesystem::is_directory(so_far)) continue;
+    const std::string parent = std::filesystem::path(so_far).parent_path().string();
+    const UniqueFd dir = open_path(parent, kOpenDirectory);
+    ensure_directory_at(dir, part.string(), 0700);
+    sync_directory(dir);
+  }
+}
+
+bool is_same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool still_named(FdRef dir, const std::string& name, FdRef file) {
+  const std::optional<struct stat> now = stat_at(dir, name);
+  return now && is_same_file(*now, stat_fd(file));
+}
+
+constexpr const char* kLockFile = ".lock";
+
+UniqueFd open_lock(FdRef dir) { return open_beneath(dir, kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600); }
+
+}  // namespace
+
+std::string default_store_path() {
+  if (const std::string store = environment_variable("KARAPACE_STORE"); !store.empty())
+    return absolute(store);
+  // The XDG specification: a relative value is invalid and is ignored.
+  if (const std::string data = environment_variable("XDG_DATA_HOME"); data.starts_with('/'))
+    return data + "/karapace";
+  const std::string home = environment_variable("HOME");
+  if (!home.starts_with('/')) {
+    throw Error(ErrorCode::InvalidInput, "HOME is not set, so there is no default place for the store",
+                "Set HOME or KARAPACE_STORE, or pass --store.");
+  }
+  return home + "/.local/share/karapace";
+}
+
+void check_env_id(std::string_view env_id) {
+  if (!Digest::is_valid(env_id)) {
+    throw Error(ErrorCode::InvalidInput, fmt::format("not an environment id: \"{}\"", printable(env_id)));
+  }
+}
+
+StoreLayout::StoreLayout(std::string root_path, UniqueFd root, UniqueFd store)
+    : root_path_(std::move(root_path)), root_(std::move(root)), store_(std::move(store)) {}
+
+StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
+  const std::string path = absolute(root_path);
+  return with_context([&] { return "opening the store " + path; },
+                      [&] {
+                        create_root(path);
+                        UniqueFd root = open_path(path, kOpenDirectory);
+                        if (std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
+                            store && check_version(*store)) {
+                          for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
+                          for (const char* name : kStoreDirectories) ensure_directory_at(*store, name, 0700);
+                          return StoreLayout(path, std::move(root), std::move(*store));
+                        }
+                        check_may_initialise(root, path);
+                        for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
+                        UniqueFd store = open_directory(root, "store");
+                        for (const char* name : kStoreDirectories) ensure_directory_at(store, name, 0700);
+                        sync_directory(store);
+                        // Last: a store is one when it has a version.
+                        OrderedJson version;
+                        version["format_version"] = kFormatVersion;
+                        replace_file(store, kVersionFile, pretty_json(version));
+                        sync_directory(root);
+                        return StoreLayout(path, std::move(root), std::move(store));
+                      });
+}
+
+std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_path) {
+  const std::string path = absolute(root_path);
+  return with_context([&] { return "opening the store " + path; },
+                      [&]() -> std::optional<StoreLayout> {
+                        UniqueFd root;
+                        try {
+                          root = open_path(path, kOpenDirectory);
+                        } catch (const SystemError& error) {
+                          if (error.error_number() == ENOENT) return std::nullopt;
+                          throw;
+                        }
+                        std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
+                        if (!store || !check_version(*store)) return std::nullopt;
+                        return StoreLayout(path, std::move(root), std::move(*store));
+                      });
+}
+
+UniqueFd StoreLayout::objects() const { return open_directory(store_, "objects"); }
+UniqueFd StoreLayout::layers() const { return open_directory(store_, "layers"); }
+UniqueFd StoreLayout::metadata() const { return open_directory(store_, "metadata"); }
+UniqueFd StoreLayout::staging() const { return open_directory(store_, "staging"); }
+UniqueFd StoreLayout::trees() const { return open_directory(root_, "trees"); }
+UniqueFd StoreLayout::environments() const { return open_directory(root_, "env"); }
+UniqueFd StoreLayout::open_dir(const std::string& relative) const { return open_directory(root_, relative); }
+
+FileLock StoreLayout::lock_shared(const std::function<void()>& on_wait) const {
+  return FileLock::acquire(open_lock(store_), LockMode::Shared, on_wait);
+}
+
+FileLock StoreLayout::lock_exclusive(const std::function<void()>& on_wait) const {
+  return FileLock::acquire(open_lock(store_), LockMode::Exclusive, on_wait);
+}
+
+std::optional<FileLock> StoreLayout::try_lock_exclusive() const {
+  return FileLock::try_acquire(open_lock(store_), LockMode::Exclusive);
+}
+
+FileLock StoreLayout::lock_environment(const std::string& env_id,
+                                       const std::function<void()>& on_wait) const {
+  check_env_id(env_id);
+  const UniqueFd environments = this->environments();
+  for (int round = 0; round < kLockRounds; ++round) {
+    ensure_directory_at(environments, env_id, 0700);
+    const std::optional<UniqueFd> dir = try_open_beneath(environments, env_id, kOpenDirectory);
+    if (!dir) continue;
+    FileLock lock = FileLock::acquire(open_lock(*dir), LockMode::Exclusive, on_wait);
+    // Who held it may have removed the environment: then this is the lock of nothing.
+    if (still_named(environments, env_id + "/" + kLockFile, lock.fd())) return lock;
+  }
+  throw Error(ErrorCode::Busy,
+              fmt::format("environment {} keeps being removed and made anew", env_id.substr(0, 12)));
+}
+
+std::optional<FileLock> StoreLayout::try_lock_environment(const std::string& env_id) const {
+  check_env_id(env_id);
+  const UniqueFd environments = this->environments();
+  for (int round = 0; round < kLockRounds; ++round) {
+    ensure_directory_at(environments, env_id, 0700);
+    const std::optional<UniqueFd> dir = try_open_beneath(environments, env_id, kOpenDirectory);
+    if (!dir) continue;
+    std::optional<FileLock> lock = FileLock::try_acquire(open_lock(*dir), LockMode::Exclusive);
+    if (!lock || still_named(environments, env_id + "/" + kLockFile, lock->fd())) return lock;
+  }
+  return std::nullopt;
+}
+
+}  // namespace karapace::store

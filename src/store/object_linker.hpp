@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of trees and objects: one inode where they agree.
+//
+// An inode has one mode, owner, time and set of attributes, and a tree relies on its own. So an object's
+// attributes may only change while the object is its only name, and whoever does that, or links it after
+// comparing them, holds its flock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "karapace/base/digest.hpp"
+#include "karapace/base/unique_fd.hpp"
+#include "tree_io.hpp"
+
+namespace karapace::store {
+
+enum class Sharing { NewObject, Linked, OwnCopy };
+
+/// How a file of a tree looks on disk.
+struct Attributes {
+  std::uint32_t mode = 0;  // permission bits
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::int64_t mtime_ns = 0;
+  tree_io::Xattrs xattrs;
+};
+
+class ObjectLinker {
+ public:
+  /// `flat`: group ids mean nothing, because all files of the tree are of one user.
+  ObjectLinker(FdRef objects, bool flat) : objects_(objects), flat_(flat) {}
+
+  /// Sees to it that the store has `content` of `name` in `dir` as an object, and makes both one inode if it
+  /// can and `may_share`. `file` is open on it, `attributes` are its own. An object with wrong bytes is
+  /// replaced.
+  Sharing adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
+                const Digest& content, bool may_share) const;
+
+  /// Makes the new file `name` in `dir` from the object. `size` is what the object must have.
+  Sharing place(FdRef dir, const std::string& name, const Attributes& attributes, const Digest& content,
+                std::uint64_t size, bool may_share) const;
+
+ private:
+  [[nodiscard]] bool agree(const tree_io::FileInfo& info, FdRef object, const Attributes& wanted) const;
+  [[nodiscard]] bool take_on(const tree_io::FileInfo& info, FdRef object, const Attributes& wanted) const;
+  void replace_object(FdRef dir, const std::string& name, FdRef file, const std::string& object,
+                      bool may_share) const;
+  void copy_object(FdRef dir, const std::string& name, FdRef object, const Attributes& attributes) const;
+
+  FdRef objects_;
+  bool flat_;
+};
+
+/// Owner, mode, attributes and time of a file that is open for writing, in the order in which the kernel
+/// keeps them all.
+void apply_attributes(FdRef file, const Attributes& attributes, bool flat);
+/// A file whose owner may not read it is not shared: programs outside the user namespace read objects.
+[[nodiscard]] constexpr bool is_shareable(std::uint32_t mode) noexcept { return (mode & 0400U) != 0; }
+
+}  // namespace karapace::store

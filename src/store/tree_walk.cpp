@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tree_walk.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/rel_path.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/base/xattr.hpp"
+
+namespace karapace::store {
+namespace {
+
+constexpr std::uint32_t kFilesPerBatch = 32;
+
+/// All names of one inode that has more than one.
+struct Names {
+  std::uint64_t links = 0;
+  std::vector<std::uint32_t> entries;
+};
+
+[[noreturn]] void refuse(const std::string& path, std::string_view why, std::string fix = {}) {
+  throw Error(ErrorCode::InvalidInput, fmt::format("\"{}\" {}", printable(path), why), std::move(fix));
+}
+
+class Walker {
+ public:
+  Walker(FdRef tree, const WalkOptions& options, const CancelToken& cancel)
+      : tree_(tree), options_(options), cancel_(cancel) {}
+
+  Walk run() {
+    IndexEntry root;
+    root.type = EntryType::Directory;
+    const tree_io::FileInfo info = tree_io::info_of(tree_);
+    device_ = info.device;
+    take_attributes(root, info);
+    add(std::move(root));
+    directories_.push_back(0);
+    // Breadth first: one open directory at a time, however deep the tree is.
+    for (std::size_t next = 0; next < directories_.size(); ++next) {
+      cancel_.check();
+      visit(directories_[next]);
+    }
+    group_hard_links();
+    return std::move(walk_);
+  }
+
+ private:
+  void add(IndexEntry entry) {
+    walk_.entries.push_back(std::move(entry));
+    walk_.flags.push_back(kPlain);
+  }
+
+  void take_attributes(IndexEntry& entry, const tree_io::FileInfo& info) const {
+    entry.mode = tree_io::permissions(info.mode);
+    entry.uid = options_.flat ? 0 : info.uid;
+    entry.gid = options_.flat ? 0 : info.gid;
+    entry.mtime_ns = info.mtime_ns;
+  }
+
+  void visit(std::uint32_t index) {
+    const std::string path = walk_.entries[index].path;
+    with_context([&] { return fmt::format("reading \"{}\"", printable(path)); },
+                 [&] {
+                   const UniqueFd dir = tree_io::open_tree_dir(tree_, path);
+                   SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
+                   walk_.entries[index].xattrs = std::move(xattrs.kept);
+                   walk_.entries[index].opaque = xattrs.opaque;
+                   const auto begin = static_cast<std::uint32_t>(walk_.entries.size());
+                   for (const DirectoryEntry& entry : list_directory(dir)) visit_name(dir, path, entry.name);
+                   const auto end = static_cast<std::uint32_t>(walk_.entries.size());
+                   for (std::uint32_t from = begin; from < end; from += kFilesPerBatch) {
+                     walk_.batches.push_back(Batch{index, from, std::min(end, from + kFilesPerBatch)});
+                   }
+                 });
+  }
+
+  void visit_name(FdRef dir, const std::string& parent, const std::string& name) {
+    const tree_io::FileInfo info = tree_io::info_at(dir, name);
+    IndexEntry entry;
+    entry.path = parent.empty() ? name : parent + "/" + name;
+    check_path(entry.path);
+    if (info.device != device_) refuse(entry.path, "is on another file system", "Unmount it and try again.");
+    take_attributes(entry, info);
+    switch (info.mode & S_IFMT) {
+      case S_IFREG:
+        entry.type = EntryType::Regular;
+        entry.size = info.size;
+        ++walk_.files;
+        note_links(info);
+        break;
+      case S_IFDIR:
+        entry.type = EntryType::Directory;
+        directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+        break;
+      case S_IFLNK:
+        entry.type = EntryType::Symlink;
+        entry.mode = 0777;  // the kernel knows no other, but some file systems show one
+        entry.link_target = read_link_at(dir, name);
+        entry.xattrs = split_xattrs(list_xattrs(dir, name), options_.flat, entry.path).kept;
+        note_links(info);
+        break;
+      case S_IFIFO:
+        entry.type = EntryType::Fifo;
+        entry.xattrs = split_xattrs(list_xattrs(dir, name), options_.flat, entry.path).kept;
+        note_links(info);
+        break;
+      default:
+        if (!take_special(entry, info)) return;
+    }
+    add(std::move(entry));
+  }
+
+  /// A whiteout has no attributes of its own. All other devices and sockets are refused or only listed.
+  bool take_special(IndexEntry& entry, const tree_io::FileInfo& info) {
+    if (S_ISCHR(info.mode) && info.special_device == 0) {
+      entry.type = EntryType::Whiteout;
+      entry.mode = entry.uid = entry.gid = 0;
+      return true;
+    }
+    if (options_.unsupported == nullptr) {
+      refuse(entry.path,
+             S_ISSOCK(info.mode) ? "is a socket, which a layer cannot hold"
+                                 : "is a device node, which a layer cannot hold",
+             "Delete it and try again.");
+    }
+    options_.unsupported->push_back(entry.path);
+    return false;
+  }
+
+  static void check_path(const std::string& path) {
+    const auto depth = static_cast<std::size_t>(std::ranges::count(path, '/')) + 1;
+    if (path.size() > RelPath::kMaxLength || depth > RelPath::kMaxDepth) {
+      refuse(path, "is longer or deeper than a layer can hold");
+    }
+  }
+
+  void note_links(const tree_io::FileInfo& info) {
+    if (info.links < 2) return;
+    Names& names = names_[info.inode];
+    names.links = info.links;
+    names.entries.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+  }
+
+  void group_hard_links() {
+    for (auto& [inode, names] : names_) {
+      if (names.entries.size() < names.links) {
+        for (const std::uint32_t index : names.entries) walk_.flags[index] = kShared;
+        continue;
+      }
+      std::ranges::sort(names.entries, {}, [&](std::uint32_t index) { return walk_.entries[index].path; });
+      const std::uint32_t head = names.entries.front();
+      walk_.flags[head] = kGroupHead;
+      for (const std::uint32_t index : names.entries) {
+        if (index != head) make_hard_link(walk_.entries[index], walk_.entries[head]);
+      }
+    }
+  }
+
+  void make_hard_link(IndexEntry& entry, const IndexEntry& head) {
+    if (entry.type == EntryType::Regular) --walk_.files;
+    IndexEntry link;
+    link.path = std::move(entry.path);
+    link.type = EntryType::HardLink;
+    link.link_target = head.path;
+    link.mtime_ns = head.mtime_ns;
+    entry = std::move(link);
+  }
+
+  FdRef tree_;
+  WalkOptions options_;
+  const CancelToken& cancel_;
+  std::uint64_t device_ = 0;
+  Walk walk_;
+  std::vector<std::uint32_t> directories_;
+  std::unordered_map<std::uint64_t, Names> names_;
+};
+
+/// State that the threads of for_each_file share.
+struct Shared {
+  std::atomic<std::size_t> next_batch{0};
+  std::atomic<std::uint64_t> done{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::exception_ptr failure;  // under mutex
+
+  void fail(std::exception_ptr error) noexcept {
+    const std::lock_guard guard(mutex);
+    if (!failure) failure = std::move(error);
+    stop = true;
+  }
+};
+
+bool has_work(const Walk& walk, const Batch& batch) {
+  for (std::uint32_t i = batch.begin; i < batch.end; ++i) {
+    if (walk.entries[i].type == EntryType::Regular) return true;
+  }
+  return false;
+}
+
+void work_on_batch(FdRef tree, const Walk& walk, const Batch& batch, const FileWork& work, Shared& shared,
+                   const CancelToken& cancel) {
+  if (!has_work(walk, batch)) return;
+  const UniqueFd dir = tree_io::open_tree_dir(tree, walk.entries[batch.directory].path);
+  for (std::uint32_t i = batch.begin; i < batch.end && !shared.stop; ++i) {
+    const IndexEntry& entry = walk.entries[i];
+    if (entry.type != EntryType::Regular) continue;
+    cancel.check();
+    with_context([&] { return fmt::format("\"{}\"", printable(entry.path)); }, [&] { work(dir, i); });
+    ++shared.done;
+  }
+}
+
+}  // namespace
+
+Walk walk_tree(FdRef tree, const WalkOptions& options, const CancelToken& cancel) {
+  return Walker(tree, options, cancel).run();
+}
+
+SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& path) {
+  SplitXattrs result;
+  for (auto& [key, value] : found) {
+    const std::string_view name = key;
+    if (name.starts_with("user.overlay.overlay.")) {
+      // How the overlay keeps what a program inside called user.overlay.*: content like any other.
+      result.kept.emplace_back(std::move(key), std::move(value));
+    } else if (name == "user.overlay.redirect" || name == "user.overlay.metacopy") {
+      refuse(path, "was written by an overlay with redirect_dir or metacopy and is not whole");
+    } else if (name.starts_with("user.overlay.")) {
+      result.opaque = result.opaque || (name == "user.overlay.opaque" && value == "y");
+      if (name != "user.overlay.opaque" || value != "y") result.dropped.push_back(std::move(key));
+    } else if (name.starts_with("user.") || name == "security.capability") {
+      result.kept.emplace_back(std::move(key), std::move(value));
+    } else if (name == "system.posix_acl_access" || name == "system.posix_acl_default") {
+      // An ACL is a list of ids, and a flat tree has only one.
+      if (flat) {
+        result.dropped.push_back(std::move(key));
+      } else {
+        result.kept.emplace_back(std::move(key), std::move(value));
+      }
+    }
+    // Everything else (security.selinux, trusted.*, btrfs.*) belongs to the host.
+  }
+  return result;
+}
+
+std::string name_of(const IndexEntry& entry) {
+  const auto slash = entry.path.rfind('/');
+  return slash == std::string::npos ? entry.path : entry.path.substr(slash + 1);
+}
+
+void for_each_file(FdRef tree, const Walk& walk, unsigned threads, const FileWork& work,
+                   ProgressSink& progress, const CancelToken& cancel) {
+  Shared shared;
+  const auto run = [&](ProgressSink* sink) noexcept {
+    try {
+      while (!shared.stop) {
+        const std::size_t index = shared.next_batch++;
+        if (index >= walk.batches.size()) return;
+        work_on_batch(tree, walk, walk.batches[index], work, shared, cancel);
+        if (sink != nullptr) sink->advance(shared.done, walk.files, "files");
+      }
+    } catch (...) {
+      shared.fail(std::current_exception());
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (unsigned i = 1; i < threads && i < walk.batches.size(); ++i)
+      helpers.emplace_back([&run] { run(nullptr); });
+    run(&progress);
+  }
+  if (shared.failure) std::rethrow_exception(shared.failure);
+  progress.advance(walk.files, walk.files, "files");
+}
+
+std::vector<IndexEntry> sort_entries(std::vector<IndexEntry> entries) {
+  std::ranges::sort(entries, {}, &IndexEntry::path);
+  return entries;
+}
+
+}  // namespace karapace::store
