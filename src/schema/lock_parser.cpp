@@ -82,8 +82,8 @@ void check_repository_url(std::string_view url) {
 /// Reads a required string and checks it; the error gets the position of the value.
 template <typename Check>
 std::string checked_string(const TableReader& table, std::string_view key, Check&& check) {
-  std::string text = table.required_string(key);
-  table.checked(table.require(key), table.path_of(key), [&] { check(text); });
+  const std::string& text = table.required_string(key);
+  table.checked(key, [&] { check(text); });
   return text;
 }
 
@@ -103,13 +103,13 @@ auto word_of(std::string_view what) {
 std::vector<std::string> read_sorted_names(const TableReader& table, std::string_view key) {
   static_cast<void>(table.require(key));
   std::vector<std::string> names;
-  for (const TomlValue& item : table.string_items(key)) {
+  for (const TomlItem& item : table.string_items(key)) {
     const std::string& name = item.node.text;
     if (!is_package_name(name)) {
-      table.fail(item.node, item.path, fmt::format("'{}' is not a package name", printable(name)));
+      table.fail(item.node, table.path_of(item), fmt::format("'{}' is not a package name", printable(name)));
     }
     if (!names.empty() && names.back() >= name)
-      table.fail(item.node, item.path, fmt::format("'{}' is not in order", name));
+      table.fail(item.node, table.path_of(item), fmt::format("'{}' is not in order", name));
     names.push_back(name);
   }
   return names;
@@ -141,13 +141,12 @@ LockedPackage read_package(const TableReader& table, const std::set<std::string>
 std::vector<LockedPackage> read_packages(const TableReader& top, std::string_view key,
                                          const std::set<std::string>& repositories) {
   std::vector<LockedPackage> packages;
-  for (const TomlValue& item : top.table_items(key)) {
-    packages.push_back(
-        read_package(TableReader(top.source(), item.node, item.path, kPackageKeys), repositories));
+  for (const TomlItem& item : top.table_items(key)) {
+    packages.push_back(read_package(TableReader(top.source(), item, kPackageKeys), repositories));
     if (packages.size() < 2) continue;
     const LockedPackage& last = packages.back();
     if (!package_less(packages[packages.size() - 2], last)) {
-      top.fail(item.node, item.path,
+      top.fail(item.node, top.path_of(item),
                fmt::format("package '{}' {} {} is twice in the list or not in order", last.name, last.version,
                            last.arch));
     }
@@ -157,18 +156,18 @@ std::vector<LockedPackage> read_packages(const TableReader& top, std::string_vie
 
 std::vector<Repository> read_repositories(const TableReader& top) {
   std::vector<Repository> repositories;
-  for (const TomlValue& item : top.table_items("repositories")) {
-    const TableReader table(top.source(), item.node, item.path, kRepositoryKeys);
+  for (const TomlItem& item : top.table_items("repositories")) {
+    const TableReader table(top.source(), item, kRepositoryKeys);
     Repository& repository = repositories.emplace_back();
     repository.name = checked_string(table, "name", word_of("repository name"));
     repository.url = checked_string(table, "url", check_repository_url);
     repository.suite = checked_optional(table, "suite", word_of("suite"));
-    for (const TomlValue& component : table.string_items("components")) {
-      table.checked(component.node, component.path, [&] { check_word(component.node.text, "component"); });
+    for (const TomlItem& component : table.string_items("components")) {
+      table.checked(component, [&] { check_word(component.node.text, "component"); });
       repository.components.push_back(component.node.text);
     }
     if (repositories.size() > 1 && repositories[repositories.size() - 2].name >= repository.name) {
-      top.fail(item.node, item.path,
+      top.fail(item.node, top.path_of(item),
                fmt::format("repository '{}' is twice in the list or not in order", repository.name));
     }
   }
@@ -178,13 +177,13 @@ std::vector<Repository> read_repositories(const TableReader& top) {
 std::vector<Mount> read_mounts(const TableReader& top) {
   std::vector<Mount> mounts;
   MountNames names;
-  for (const TomlValue& item : top.table_items("mounts")) {
-    const TableReader table(top.source(), item.node, item.path, kMountKeys);
+  for (const TomlItem& item : top.table_items("mounts")) {
+    const TableReader table(top.source(), item, kMountKeys);
     Mount mount;
     mount.label = table.required_string("label");
     mount.host_path = table.required_string("host_path");
     mount.container_path = table.required_string("container_path");
-    table.checked(item.node, item.path, [&] {
+    table.checked(item, [&] {
       mount.access = parse_mount_access(table.optional_string("access", "rw"));
       check_mount(mount);
       names.add(mount);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "karapace/schema/manifest.hpp"
 #include "normalize.hpp"
@@ -11,6 +12,19 @@
 namespace karapace {
 namespace {
 
+constexpr std::array<std::string_view, 13> kKnownPaths = {"base.image",
+                                                          "system.packages",
+                                                          "system.ownership",
+                                                          "gui.apps",
+                                                          "hardware.gpu",
+                                                          "hardware.audio",
+                                                          "runtime.backend",
+                                                          "runtime.network_isolation",
+                                                          "runtime.home",
+                                                          "runtime.resource_limits",
+                                                          "runtime.resource_limits.cpu_shares",
+                                                          "runtime.resource_limits.memory_limit_mb",
+                                                          "mounts"};
 const KeyList kTopKeys = {"manifest_version", "base", "system", "gui", "hardware", "mounts", "runtime"};
 const KeyList kBaseKeys = {"image"};
 const KeyList kSystemKeys = {"packages", "ownership"};
@@ -40,9 +54,8 @@ void check_version(const TomlSource& source, const TomlNode& root) {
 std::vector<std::string> read_names(const TableReader& table, std::string_view key) {
   std::vector<std::string> names;
   const std::string list = table.path_of(key);
-  for (const TomlValue& item : table.string_items(key)) {
-    std::string name =
-        table.checked(item.node, item.path, [&] { return normalize_package_name(item.node.text, list); });
+  for (const TomlItem& item : table.string_items(key)) {
+    std::string name = table.checked(item, [&] { return normalize_package_name(item.node.text, list); });
     if (!name.empty()) names.push_back(std::move(name));
   }
   sort_unique(names);
@@ -56,9 +69,8 @@ void read_mounts(const TomlSource& source, const TomlNode& node, Manifest& manif
   std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->key < b->key; });
   MountNames names;
   for (const TomlNode* entry : entries) {
-    const std::string path = table.path_of(entry->key);
-    const std::string value = table.as_string(*entry, path);
-    table.checked(*entry, path, [&] {
+    const std::string& value = table.required_string(entry->key);
+    table.checked(entry->key, [&] {
       manifest.mounts.push_back(normalize_mount(entry->key, value));
       names.add(manifest.mounts.back());
     });
@@ -66,18 +78,19 @@ void read_mounts(const TomlSource& source, const TomlNode& node, Manifest& manif
   std::sort(manifest.mounts.begin(), manifest.mounts.end());
 }
 
+/// An optional string that `parse` turns into a value; the error gets the position of the string.
+template <typename Value, typename Parse>
+void read_choice(const TableReader& table, std::string_view key, Value& value, Parse&& parse) {
+  if (table.find(key) == nullptr) return;
+  const std::string& raw = table.required_string(key);
+  table.checked(key, [&] { value = parse(raw); });
+}
+
 void read_runtime(const TomlSource& source, const TomlNode& node, Manifest& manifest) {
   const TableReader table(source, node, "runtime", kRuntimeKeys);
-  if (const TomlNode* backend = table.find("backend")) {
-    const std::string raw = table.required_string("backend");
-    manifest.runtime_backend =
-        table.checked(*backend, table.path_of("backend"), [&] { return normalize_backend(raw); });
-  }
+  read_choice(table, "backend", manifest.runtime_backend, normalize_backend);
+  read_choice(table, "home", manifest.home, parse_home);
   manifest.network_isolation = table.optional_bool("network_isolation", false);
-  if (const TomlNode* home = table.find("home")) {
-    const std::string raw = table.required_string("home");
-    manifest.home = table.checked(*home, table.path_of("home"), [&] { return parse_home(raw); });
-  }
   if (const TomlNode* limits = table.find("resource_limits")) {
     const TableReader reader(source, *limits, table.path_of("resource_limits"), kLimitKeys);
     manifest.cpu_shares = reader.optional_unsigned("cpu_shares");
@@ -87,18 +100,13 @@ void read_runtime(const TomlSource& source, const TomlNode& node, Manifest& mani
 
 void read_sections(const TomlSource& source, const TableReader& top, Manifest& manifest) {
   const TableReader base(source, top.require("base"), "base", kBaseKeys);
-  const TomlNode& image = base.require("image");
-  const std::string raw_image = base.required_string("image");
-  manifest.base_image = base.checked(image, "base.image", [&] { return normalize_image(raw_image); });
+  static_cast<void>(base.require("image"));
+  read_choice(base, "image", manifest.base_image, normalize_image);
 
   if (const TomlNode* node = top.find("system")) {
     const TableReader system(source, *node, "system", kSystemKeys);
     manifest.system_packages = read_names(system, "packages");
-    if (const TomlNode* ownership = system.find("ownership")) {
-      const std::string raw = system.required_string("ownership");
-      manifest.ownership =
-          system.checked(*ownership, "system.ownership", [&] { return parse_ownership(raw); });
-    }
+    read_choice(system, "ownership", manifest.ownership, parse_ownership);
   }
   if (const TomlNode* node = top.find("gui")) {
     manifest.gui_apps = read_names(TableReader(source, *node, "gui", kGuiKeys), "apps");
@@ -115,7 +123,7 @@ void read_sections(const TomlSource& source, const TableReader& top, Manifest& m
 }  // namespace
 
 Manifest parse_manifest(std::string_view text, std::string_view file_name) {
-  const TomlSource source{text, file_name};
+  const TomlSource source{text, file_name, kKnownPaths};
   const TomlNode root = parse_toml(source, kMaxManifestBytes);
   check_version(source, root);
   Manifest manifest;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A second, faster reader for lock files as serialize_lock writes them. `karapace build` with nothing to do
-// reads one and has 5 ms in all; the TOML library takes 1.5 ms for a lock of 260 packages, this takes a
-// tenth. It must never read anything differently than the library does, so it gives up on whatever is
-// unusual: escapes, tabs, comments behind values, dotted or quoted keys, CRLF. Property and fuzz tests
+// reads one and has 5 ms in all. Measured with 260 packages: 1.9 ms by the TOML library, 0.6 ms by this. It
+// must never read anything differently than the library does, so it gives up on whatever is unusual: escapes,
+// tabs, comments behind values, dotted or quoted keys, CRLF, anything but ASCII. Property and fuzz tests
 // compare the two.
 #include <algorithm>
 
-#include "karapace/base/text.hpp"
 #include "toml_text.hpp"
 
 namespace karapace {
@@ -20,9 +19,9 @@ bool is_bare_key(std::string_view text) {
   });
 }
 
+/// Printable ASCII.
 bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; });
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
 class PlainParser {
@@ -121,7 +120,7 @@ class PlainParser {
   }
 
   static bool read_integer(TomlNode& node, std::string_view value) {
-    if (value.empty() || value.size() > 15 || (value.size() > 1 && value.front() == '0')) return false;
+    if (value.empty() || value.size() > 18 || (value.size() > 1 && value.front() == '0')) return false;
     node.kind = TomlKind::Integer;
     for (const char c : value) {
       if (c < '0' || c > '9') return false;
@@ -172,7 +171,6 @@ class PlainParser {
 }  // namespace
 
 std::optional<TomlNode> try_parse_plain_toml(std::string_view text) {
-  if (!is_utf8(text)) return std::nullopt;
   PlainParser parser(text);
   if (!parser.run()) return std::nullopt;
   return parser.take();
