@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "error_report.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "command_line.hpp"
+#include "karapace/schema/manifest.hpp"
+#include "terminal.hpp"
+
+namespace karapace::cli {
+
+namespace {
+
+constexpr std::size_t kMaxLines = 40;
+constexpr std::size_t kMaxLineBytes = 2000;
+constexpr std::size_t kMaxJsonBytes = 64 * 1024;
+
+/// Lines stay lines, everything else that could drive a terminal is shown as \xNN.
+std::string printable_lines(std::string_view text, std::string_view indent) {
+  std::string result;
+  for (std::size_t lines = 0; !text.empty(); ++lines) {
+    if (lines == kMaxLines) return result + fmt::format("\n{}...", indent);
+    const std::size_t end = text.find('\n');
+    if (lines > 0) result += fmt::format("\n{}", indent);
+    result += printable(text.substr(0, end), kMaxLineBytes);
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  }
+  return result;
+}
+
+/// JSON needs UTF-8 and has its own escapes for control characters.
+std::string json_text(std::string_view text) {
+  return is_utf8(text) && text.size() <= kMaxJsonBytes ? std::string(text) : printable(text, kMaxJsonBytes);
+}
+
+std::string_view code_of(const Error& error) {
+  // Both end with status 2; a script that reads JSON can tell a typo in its own call from a bad manifest.
+  return dynamic_cast<const UsageError*>(&error) != nullptr ? "usage" : to_string(error.code());
+}
+
+}  // namespace
+
+OrderedJson error_document(const Error& error) {
+  OrderedJson detail = {
+      {"code", code_of(error)}, {"message", json_text(error.message())}, {"fix", json_text(error.fix())}};
+  if (const auto* manifest = dynamic_cast<const ManifestError*>(&error)) {
+    detail["file"] = json_text(manifest->file());
+    detail["line"] = manifest->line();
+    detail["column"] = manifest->column();
+    detail["key"] = json_text(manifest->key());
+  } else if (const auto* process = dynamic_cast<const ProcessError*>(&error)) {
+    detail["status"] = process->status();
+    detail["stderr"] = json_text(process->last_stderr());
+  } else if (const auto* corrupt = dynamic_cast<const CorruptError*>(&error)) {
+    detail["expected"] = json_text(corrupt->expected());
+    detail["found"] = json_text(corrupt->found());
+  }
+  OrderedJson document;
+  document["error"] = std::move(detail);
+  return document;
+}
+
+std::string error_text(const Error& error, bool colour) {
+  std::string text =
+      fmt::format("{} {}\n", coloured("error:", "1;31", colour), printable_lines(error.message(), "  "));
+  if (!error.fix().empty()) {
+    text +=
+        fmt::format("  {} {}\n", coloured("fix:", "1;32", colour), printable_lines(error.fix(), "       "));
+  }
+  return text;
+}
+
+}  // namespace karapace::cli

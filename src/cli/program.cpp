@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The boundary: every failure of every command ends here, once, as text and as an exit status.
+#include "karapace/cli/program.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <string>
+
+#include "command_line.hpp"
+#include "context.hpp"
+#include "error_report.hpp"
+#include "exit_code.hpp"
+#include "karapace/base/cancel.hpp"
+#include "output.hpp"
+#include "terminal.hpp"
+#include "usage.hpp"
+
+namespace karapace::cli {
+
+namespace {
+
+/// How this call reports what goes wrong.
+struct Manner {
+  bool json = false;
+  bool session = false;  // enter, exec: failures of ours end with 125
+};
+
+void print_version(bool json) {
+  if (json) {
+    print_json({{"name", "karapace"}, {"version", KARAPACE_VERSION}});
+  } else {
+    write_stdout("karapace " KARAPACE_VERSION "\n");
+  }
+}
+
+void print_help(const Invocation& invocation) {
+  const std::string text = invocation.command != nullptr ? command_help(*invocation.command) : program_help();
+  if (invocation.json()) {
+    print_json({{"help", text}});
+  } else {
+    write_stdout(text);
+  }
+}
+
+int dispatch(const std::vector<std::string>& words, const Manner& manner) {
+  // A session must find the signals as the caller left them; everything else is ours to end in order.
+  if (!manner.session) ignore_broken_pipes();
+  const Invocation invocation = parse_command_line(words);
+  if (invocation.has("help") || invocation.has("version")) {
+    ignore_broken_pipes();
+    invocation.has("help") ? print_help(invocation) : print_version(invocation.json());
+    return kSuccess;
+  }
+  if (invocation.command == nullptr)
+    throw UsageError(nullptr, "which command?", "karapace --help lists them");
+  apply_log_level(invocation);
+  if (!manner.session) install_cancel_handlers();
+  return invocation.command->run(invocation);
+}
+
+void report(const Error& error, const Manner& manner) {
+  if (manner.session) ignore_broken_pipes();
+  if (manner.json) print_json(error_document(error));
+  std::string text = error_text(error, wants_colour(Stream::Err));
+  if (const auto* usage = dynamic_cast<const UsageError*>(&error)) {
+    const CommandSpec* command = usage->command();
+    text +=
+        command != nullptr
+            ? fmt::format("usage: {}\n'karapace {} --help' says more\n", synopsis(*command), command->name)
+            : "usage: karapace [FLAGS] <command> [ARGUMENTS]\n'karapace --help' lists the commands\n";
+  }
+  write_stderr(text);
+}
+
+void report(const Cancelled& cancelled, const Manner& manner) {
+  if (manner.json) {
+    OrderedJson document;
+    document["error"] = {
+        {"code", "cancelled"}, {"message", "cancelled"}, {"fix", ""}, {"signal", cancelled.signal_number()}};
+    print_json(document);
+  }
+  write_stderr("karapace: cancelled\n");
+}
+
+int run_and_report(const std::vector<std::string>& words, Manner& manner) {
+  try {
+    ensure_standard_streams();
+    manner = {.json = asks_for_json(words), .session = calls_a_program(words)};
+    return dispatch(words, manner);
+  } catch (const Cancelled& cancelled) {
+    report(cancelled, manner);
+    return exit_code(cancelled);
+  } catch (const Error& error) {
+    report(error, manner);
+    return manner.session ? kSessionFailure : exit_code(error.code());
+  } catch (const OutputClosed&) {
+    throw;
+  } catch (const std::exception& error) {
+    // bad_alloc and the like: not foreseen, but still an answer and not a crash.
+    report(Error(ErrorCode::Internal, error.what()), manner);
+    return manner.session ? kSessionFailure : kFailure;
+  }
+}
+
+}  // namespace
+
+int run_program(const std::vector<std::string>& words) noexcept {
+  Manner manner;
+  try {
+    return run_and_report(words, manner);
+  } catch (const OutputClosed&) {
+    return kSuccess;
+  } catch (...) {
+    // Reporting failed, too: standard output is full, or there is no memory.
+    write_stderr("karapace: cannot write the result\n");
+    return manner.session ? kSessionFailure : kFailure;
+  }
+}
+
+}  // namespace karapace::cli
