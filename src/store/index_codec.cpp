@@ -173,6 +173,8 @@ class TreeRules {
     }
     if (entry.path <= last_->path) return "paths that are not in order";
     const auto slash = entry.path.rfind('/');
+    // Its parent would look like the root's name.
+    if (slash == 0) return "an absolute path";
     const std::string_view parent =
         slash == std::string::npos ? "" : std::string_view(entry.path).substr(0, slash);
     const auto found = types_.find(parent);

@@ -113,9 +113,7 @@ UniqueFd open_tree_dir(FdRef root, const std::string& path) {
 }
 
 UniqueFd open_entry(FdRef dir, const std::string& name) {
-  UniqueFd file(::openat(dir.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file) throw_errno(quote("open", name));
-  return file;
+  return open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 }
 
 UniqueFd create_file(FdRef dir, const std::string& name) {

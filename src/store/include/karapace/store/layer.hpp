@@ -78,7 +78,7 @@ class LayerStore {
 
 struct SealOptions {
   bool flat = true;                       // all owners 0:0 in the index, setuid and setgid stripped on disk
-  std::optional<std::int64_t> set_mtime;  // seconds; every entry gets it
+  std::optional<std::int64_t> set_mtime = {};  // seconds; every entry gets it
   unsigned threads = 2;
 };
 struct SealedTree {

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trees with everything a Linux file system allows, made from a seed.
+#pragma once
+
+#include <cstdint>
+
+#include "karapace/base/unique_fd.hpp"
+
+namespace karapace::store::testing {
+
+struct TreeOptions {
+  unsigned entries = 60;
+  bool owners = false;  // give files to other users: needs a mapped range, or root
+};
+/// Fills `root`. Prints nothing; the caller prints the seed when a test fails.
+void fill_random_tree(FdRef root, std::uint32_t seed, const TreeOptions& options);
+
+}  // namespace karapace::store::testing

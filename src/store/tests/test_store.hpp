@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A directory and a store of its own for each test, and what tests say about trees.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "karapace/base/cancel.hpp"
+#include "karapace/base/clock.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/progress.hpp"
+#include "karapace/store/layer.hpp"
+#include "karapace/store/layout.hpp"
+#include "karapace/store/metadata.hpp"
+
+namespace karapace::store::testing {
+
+class TempDir {
+ public:
+  TempDir() {
+    path_ = (std::filesystem::temp_directory_path() / ("karapace-test-" + random_hex(8))).string();
+    make_directory_at(parent(), name(), 0700);
+    fd_ = open_path(path_, O_RDONLY | O_DIRECTORY);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  ~TempDir() { remove_tree_at(parent(), name()); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] FdRef fd() const { return fd_; }
+  UniqueFd make_dir(const std::string& relative) const {
+    ensure_directory_at(fd_, relative, 0755);
+    return open_directory(fd_, relative);
+  }
+  void write(const std::string& relative, std::string_view content, mode_t mode = 0644) const {
+    const UniqueFd file = open_beneath(fd_, relative, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    write_all(file, content);
+  }
+  [[nodiscard]] std::string read(const std::string& relative) const {
+    return read_file_at(fd_, relative, 1U << 30);
+  }
+
+ private:
+  [[nodiscard]] static UniqueFd parent() {
+    return open_path(std::filesystem::temp_directory_path().string(), O_RDONLY | O_DIRECTORY);
+  }
+  [[nodiscard]] std::string name() const { return path_.substr(path_.rfind('/') + 1); }
+  std::string path_;
+  UniqueFd fd_;
+};
+
+class StoreTest : public ::testing::Test {
+ protected:
+  TempDir dir;
+  StoreLayout layout = StoreLayout::open_or_create(dir.path() + "/store-root");
+
+  [[nodiscard]] std::string store_path(const std::string& below) const { return "store-root/" + below; }
+  SealedTree seal(FdRef tree, SealOptions options = {}) const {
+    return seal_tree(tree, layout.objects(), options, no_progress(), CancelToken::process());
+  }
+  static std::vector<IndexEntry> scan(FdRef tree, bool flat = true) {
+    return scan_tree(tree, flat, true, 2, CancelToken::process());
+  }
+};
+
+inline EnvRecord make_record(char digit, std::optional<std::string> name = std::nullopt) {
+  EnvRecord record;
+  record.env_id = std::string(64, digit);
+  record.short_id = record.env_id.substr(0, 12);
+  record.name = std::move(name);
+  record.state = EnvState::Built;
+  record.manifest_hash = std::string(64, '1');
+  record.base_layer = std::string(64, '2');
+  record.dependency_layers = {std::string(64, '3')};
+  record.created_at = "2025-01-01T00:00:00+00:00";
+  record.updated_at = "2025-01-01T00:00:00+00:00";
+  return record;
+}
+
+template <typename Function>
+ErrorCode code_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return ErrorCode::Internal;
+}
+
+}  // namespace karapace::store::testing
