@@ -17,18 +17,20 @@
 namespace karapace::runtime {
 
 enum class Normalise : std::uint8_t {
-  None,       // a user's own tarball or directory: only what cannot be kept (devices in /dev) is left out
-  AptBase,    // a bootstrapped base
-  AptLayer,   // the upper directory after an offline install
+  None,      // a user's own tarball or directory: only what cannot be kept (devices in /dev) is left out
+  AptBase,   // a bootstrapped base
+  AptLayer,  // the upper directory after an offline install
 };
 
 struct SealRequest {
-  std::string staging_path;          // "store/staging/<op_id>"
-  std::string name;                  // directory in it
-  std::vector<std::string> lowers;   // trees below it, top first, relative to the store root ("trees/<digest>")
+  std::string staging_path;  // "store/staging/<op_id>"
+  std::string name;          // directory in it
+  std::vector<std::string>
+      lowers;  // trees below it, top first, relative to the store root ("trees/<digest>")
   Normalise normalise = Normalise::None;
   store::LayerKind kind = store::LayerKind::Base;
-  std::vector<std::pair<std::string, std::string>> files;  // written after normalising: path -> content, mode 0644
+  std::vector<std::pair<std::string, std::string>>
+      files;  // written after normalising: path -> content, mode 0644
 };
 
 class TreeWorker {
@@ -36,12 +38,36 @@ class TreeWorker {
   TreeWorker(const store::StoreLayout& store, Ownership ownership);
   /// Normalises, seals, lays out as trees/<digest> and publishes the layer. Returns its digest.
   Digest seal(const SealRequest& request, ProgressSink& progress, CancelToken& cancel);
-  /// Unpacks a tar archive (gz, xz, zstd, bzip2 by libarchive), hostile, into staging/<name>. `archive` is an open file.
+  /// Unpacks a tar archive (gz, xz, zstd, bzip2 by libarchive), hostile, into staging/<name>. `archive` is an
+  /// open file. With `expected_sha256`, an archive that is another one is InvalidInput.
   void unpack(FdRef archive, const std::string& staging_path, const std::string& name, ProgressSink& progress,
-              CancelToken& cancel);
+              CancelToken& cancel, const std::string& expected_sha256 = {});
   /// Copies a directory tree of the host (read by the caller's rights) into staging/<name>.
   void copy_tree(const std::string& host_directory, const std::string& staging_path, const std::string& name,
                  ProgressSink& progress, CancelToken& cancel);
+  /// The layer digest that staging/<name> would get with Normalise::None. Changes nothing but /dev, which is
+  /// emptied.
+  [[nodiscard]] Digest tree_digest(const std::string& staging_path, const std::string& name,
+                                   CancelToken& cancel);
+  /// SHA-256 of an open file, 64 hex digits. The file offset does not move.
+  [[nodiscard]] std::string sha256(FdRef file, CancelToken& cancel);
+  /// The control files of Debian packages: `files` in `directory`, which is relative to the store root.
+  [[nodiscard]] std::vector<std::string> deb_controls(const std::string& directory,
+                                                      const std::vector<std::string>& files,
+                                                      CancelToken& cancel);
+  /// Empty directories of root's, mode 0755, in the staging directory.
+  void make_directories(const std::string& staging_path, const std::vector<std::string>& names,
+                        CancelToken& cancel);
+  /// An upper directory staging/<name> and its work directory staging/<name>.work. Each of `files` is put
+  /// into the upper.
+  struct PlacedFile {
+    std::string path;
+    std::string content;
+    std::uint32_t mode = 0644;
+  };
+  void prepare_overlay(const std::string& staging_path, const std::string& name,
+                       const std::vector<std::string>& lowers, const std::vector<PlacedFile>& files,
+                       CancelToken& cancel);
   /// Lays out trees/<digest> from index and objects if it is missing.
   void ensure_tree(const Digest& layer, ProgressSink& progress, CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.

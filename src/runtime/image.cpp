@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// One table says which names exist, what they are, and which provider can make them.
+#include "karapace/runtime/image.hpp"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "karapace/base/digest.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/json.hpp"
+
+namespace karapace::runtime {
+namespace {
+
+struct Alias {
+  std::string_view name;
+  std::string_view canonical;
+  std::string_view display_name;
+};
+
+// Debian's suites are bootstrapped; everything else in the table is known by name only.
+constexpr std::array kAliases = {
+    Alias{"debian", "debian/bookworm", "Debian 12 (bookworm)"},
+    Alias{"debian/12", "debian/bookworm", "Debian 12 (bookworm)"},
+    Alias{"debian/bookworm", "debian/bookworm", "Debian 12 (bookworm)"},
+    Alias{"debian/13", "debian/trixie", "Debian 13 (trixie)"},
+    Alias{"debian/trixie", "debian/trixie", "Debian 13 (trixie)"},
+    Alias{"debian/sid", "debian/sid", "Debian unstable (sid)"},
+    Alias{"debian/unstable", "debian/sid", "Debian unstable (sid)"},
+    Alias{"rolling", "opensuse/tumbleweed", "openSUSE Tumbleweed"},
+    Alias{"opensuse", "opensuse/tumbleweed", "openSUSE Tumbleweed"},
+    Alias{"opensuse/tumbleweed", "opensuse/tumbleweed", "openSUSE Tumbleweed"},
+    Alias{"tumbleweed", "opensuse/tumbleweed", "openSUSE Tumbleweed"},
+    Alias{"opensuse/leap", "opensuse/15.6", "openSUSE Leap 15.6"},
+    Alias{"leap", "opensuse/15.6", "openSUSE Leap 15.6"},
+    Alias{"ubuntu", "ubuntu/noble", "Ubuntu 24.04 (Noble)"},
+    Alias{"ubuntu/24.04", "ubuntu/noble", "Ubuntu 24.04 (Noble)"},
+    Alias{"ubuntu/noble", "ubuntu/noble", "Ubuntu 24.04 (Noble)"},
+    Alias{"ubuntu/22.04", "ubuntu/jammy", "Ubuntu 22.04 (Jammy)"},
+    Alias{"ubuntu/jammy", "ubuntu/jammy", "Ubuntu 22.04 (Jammy)"},
+    Alias{"ubuntu/20.04", "ubuntu/focal", "Ubuntu 20.04 (Focal)"},
+    Alias{"ubuntu/focal", "ubuntu/focal", "Ubuntu 20.04 (Focal)"},
+    Alias{"ubuntu/24.10", "ubuntu/oracular", "Ubuntu 24.10 (Oracular)"},
+    Alias{"ubuntu/oracular", "ubuntu/oracular", "Ubuntu 24.10 (Oracular)"},
+    Alias{"fedora", "fedora/41", "Fedora 41"},
+    Alias{"fedora/41", "fedora/41", "Fedora 41"},
+    Alias{"fedora/40", "fedora/40", "Fedora 40"},
+    Alias{"fedora/42", "fedora/42", "Fedora 42"},
+    Alias{"arch", "archlinux/current", "Arch Linux"},
+    Alias{"archlinux", "archlinux/current", "Arch Linux"},
+};
+
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return result;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const auto first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+std::vector<AptSource> debian_sources(const std::string& suite) {
+  constexpr std::string_view kMain = "http://deb.debian.org/debian";
+  constexpr std::string_view kSecurity = "http://deb.debian.org/debian-security";
+  std::vector<AptSource> sources;
+  sources.push_back({"debian", std::string(kMain), suite, {"main"}});
+  if (suite == "sid") return sources;  // unstable has neither updates nor a security archive
+  sources.push_back({"debian", std::string(kMain), suite + "-updates", {"main"}});
+  sources.push_back({"debian-security", std::string(kSecurity), suite + "-security", {"main"}});
+  return sources;
+}
+
+ImageReference from_alias(const Alias& alias) {
+  constexpr std::string_view kDebian = "debian/";
+  if (!alias.canonical.starts_with(kDebian)) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image '{}' ({}) needs the Linux Containers image server, which this version cannot read",
+                            alias.name, alias.display_name),
+                "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
+  }
+  ImageReference image;
+  image.provider = BaseProvider::Bootstrap;
+  image.canonical = alias.canonical;
+  image.display_name = alias.display_name;
+  image.apt_sources = debian_sources(std::string(alias.canonical.substr(kDebian.size())));
+  return image;
+}
+
+// "<url>#sha256=<hex>", "<url>?sha256=<hex>", "<url> sha256=<hex>": the last mark counts.
+ImageReference from_url(std::string_view text) {
+  ImageReference image;
+  image.provider = BaseProvider::Tar;
+  constexpr std::string_view kKey = "sha256=";
+  const auto key = text.rfind(kKey);
+  if (key == std::string_view::npos || key == 0 || std::string_view("#?& \t").find(text[key - 1]) == std::string_view::npos) {
+    throw Error(ErrorCode::InvalidInput, fmt::format("image '{}' is a URL without a checksum", printable(text)),
+                "append the sha256 of the archive: image = \"<url>#sha256=<64 hex digits>\"");
+  }
+  image.url = trimmed(text.substr(0, key - 1));
+  image.sha256 = lower_case(trimmed(text.substr(key + kKey.size())));
+  if (!Digest::is_valid(image.sha256)) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image '{}': a sha256 has 64 hexadecimal digits", printable(text)));
+  }
+  image.canonical = image.url;
+  image.display_name = image.url.substr(image.url.rfind('/') + 1);
+  return image;
+}
+
+ImageReference from_path(std::string_view text, const std::string& manifest_directory) {
+  if (text.empty()) throw Error(ErrorCode::InvalidInput, "image 'rootfs:' names no path");
+  const std::filesystem::path path = std::filesystem::path(manifest_directory) / std::filesystem::path(text);
+  std::error_code failure;
+  const auto status = std::filesystem::status(path, failure);
+  ImageReference image;
+  if (std::filesystem::is_directory(status)) {
+    image.provider = BaseProvider::Dir;
+  } else if (std::filesystem::is_regular_file(status)) {
+    image.provider = BaseProvider::Tar;
+  } else {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image '{}': {} {}", printable(text), printable(path.string(), 4096),
+                            std::filesystem::exists(status) ? "is neither a file nor a directory" : "does not exist"));
+  }
+  image.path = std::filesystem::absolute(path).lexically_normal().string();
+  image.canonical = text;
+  image.display_name = path.lexically_normal().filename().string();
+  return image;
+}
+
+[[noreturn]] void throw_unknown(std::string_view image) {
+  std::vector<std::string_view> names;
+  for (const Alias& alias : kAliases) names.push_back(alias.name);
+  const std::string nearest = nearest_name(image, names);
+  throw Error(ErrorCode::InvalidInput, fmt::format("unknown image '{}'", printable(image)),
+              nearest.empty() ? "this version builds debian/12, debian/13, debian/sid, rootfs:<file or directory> and "
+                                "<url>#sha256=<hex>"
+                              : fmt::format("did you mean '{}'?", nearest));
+}
+
+}  // namespace
+
+std::string host_architecture() {
+  utsname names{};
+  ::uname(&names);
+  const std::string_view machine = names.machine;
+  if (machine == "x86_64") return "amd64";
+  if (machine == "aarch64") return "arm64";
+  return std::string(machine);
+}
+
+ImageReference parse_image(std::string_view image, const std::string& manifest_directory) {
+  const std::string_view text = trimmed(image);
+  constexpr std::string_view kRootfs = "rootfs:";
+  if (text.starts_with(kRootfs)) return from_path(text.substr(kRootfs.size()), manifest_directory);
+  if (text.starts_with("./") || text.starts_with("../") || text.starts_with("/")) {
+    return from_path(text, manifest_directory);
+  }
+  const std::string lower = lower_case(text);
+  if (lower.starts_with("http://") || lower.starts_with("https://")) return from_url(text);
+  if (lower.starts_with("oci:")) {
+    throw Error(ErrorCode::InvalidInput, fmt::format("image '{}': this version cannot read OCI registries", printable(text)),
+                "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
+  }
+  const auto alias = std::ranges::find(kAliases, std::string_view(lower), &Alias::name);
+  if (alias == kAliases.end()) throw_unknown(text);
+  return from_alias(*alias);
+}
+
+std::vector<std::string> image_aliases() {
+  std::vector<std::string> names;
+  for (const Alias& alias : kAliases) names.emplace_back(alias.name);
+  return names;
+}
+
+}  // namespace karapace::runtime

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/runtime/sandbox.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "packages/apt.hpp"
+#include "packages/apt_workspace.hpp"
+
+namespace karapace::runtime::apt {
+namespace {
+
+constexpr std::string_view kOverlay = "install";
+constexpr std::string_view kFiles = "debs";
+constexpr std::string_view kInsideFiles = "/run/debs";
+constexpr std::string_view kExtendedStates = "var/lib/apt/extended_states";
+constexpr std::string_view kPolicyRcD = "#!/bin/sh\nexit 101\n";
+constexpr std::size_t kMaxStates = 16 * 1024 * 1024;
+
+/// Counts what `dpkg --status-fd` reports: each package is unpacked once and configured once.
+class DpkgProgress {
+ public:
+  DpkgProgress(ProgressSink& sink, std::size_t packages) : sink_(sink), total_(2 * packages) {}
+  void line(std::string_view text) {
+    const bool counts = text.starts_with("processing: install:") || text.starts_with("processing: upgrade:") ||
+                        text.starts_with("processing: configure:");
+    if (counts) sink_.advance(std::min(++done_, total_), total_, "packages");
+  }
+
+ private:
+  ProgressSink& sink_;
+  std::size_t done_ = 0;
+  std::size_t total_;
+};
+
+class Installer {
+ public:
+  Installer(BuildContext& context, const Digest& base_layer, const std::vector<LockedPackage>& packages)
+      : context_(context),
+        packages_(packages),
+        worker_(context.store, context.manifest.ownership),
+        lowers_{"trees/" + base_layer.hex()},
+        progress_(context.progress, packages.size()) {
+    worker_.ensure_tree(base_layer, context.progress, context.cancel);
+  }
+
+  Digest run() {
+    link_packages(context_, packages_, std::string(kFiles));
+    // Names that services and scripts look up, and no service started: only for the installation, the normaliser
+    // takes them out again.
+    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_,
+                            {{"etc/hostname", "karapace\n", 0644},
+                             {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost\n", 0644},
+                             {"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}},
+                            context_.cancel);
+    // --force-depends for unpacking only: a closure is complete, but Pre-Depends may be unpacked later.
+    std::vector<std::string> unpack = dpkg({"--force-depends", "--unpack"});
+    for (const LockedPackage& package : packages_) unpack.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
+    std::ranges::sort(unpack.end() - static_cast<std::ptrdiff_t>(packages_.size()), unpack.end());
+    step("dpkg cannot unpack the packages", unpack);
+    step("dpkg cannot configure the packages", dpkg({"--configure", "--pending"}));
+    context_.progress.step("seal", "dependency layer");
+    return worker_.seal({.staging_path = context_.operation.staging_path(),
+                         .name = std::string(kOverlay),
+                         .lowers = lowers_,
+                         .normalise = Normalise::AptLayer,
+                         .kind = store::LayerKind::Dependency,
+                         .files = {{std::string(kExtendedStates),
+                                    extended_states(base_states(), packages_, host_architecture())}}},
+                        context_.progress, context_.cancel);
+  }
+
+ private:
+  static std::vector<std::string> dpkg(std::vector<std::string> action) {
+    std::vector<std::string> argv = {"dpkg", "--status-fd", "2", "--force-unsafe-io", "--force-confold", "--force-confdef"};
+    argv.insert(argv.end(), action.begin(), action.end());
+    return argv;
+  }
+
+  void step(std::string_view what, std::vector<std::string> argv) {
+    BuildSandbox sandbox;
+    sandbox.ownership = context_.manifest.ownership;
+    const std::string overlay = fmt::format("{}/{}", context_.operation.staging_path(), kOverlay);
+    sandbox.root = OverlayRoot{lowers_, overlay, overlay + ".work"};
+    MountStep files;
+    files.source = fmt::format("{}/{}", context_.operation.staging_path(), kFiles);
+    files.target = kInsideFiles;
+    files.read_only = true;
+    files.create_target = true;
+    sandbox.extra_mounts.push_back(std::move(files));
+    sandbox.argv = std::move(argv);
+    sandbox.environment = install_environment();
+    const RunResult result = run_sandboxed(context_.store, make_build_plan(sandbox), {}, {}, context_.cancel,
+                                           [&](std::string_view line) { progress_.line(line); });
+    if (result.status != 0) throw_install_failed(context_, what, result);
+  }
+
+  std::string base_states() const {
+    const UniqueFd base = context_.store.open_dir(lowers_.front());
+    return try_read_file_at(base, std::string(kExtendedStates), kMaxStates).value_or("");
+  }
+
+  BuildContext& context_;
+  const std::vector<LockedPackage>& packages_;
+  TreeWorker worker_;
+  std::vector<std::string> lowers_;
+  DpkgProgress progress_;
+};
+
+}  // namespace
+
+std::string extended_states(std::string_view base_states, const std::vector<LockedPackage>& packages,
+                            std::string_view architecture) {
+  // Name and architecture -> automatically installed. apt files "all" under the native architecture.
+  std::map<std::pair<std::string, std::string>, bool> automatic;
+  for (const Stanza& stanza : parse_stanzas(base_states)) {
+    automatic[{std::string(stanza.get("Package")), std::string(stanza.get("Architecture"))}] =
+        stanza.get("Auto-Installed") == "1";
+  }
+  for (const LockedPackage& package : packages) {
+    const std::string arch(package.arch == "all" ? architecture : std::string_view(package.arch));
+    automatic[{package.name, arch}] = !package.requested;
+  }
+  std::string text;
+  for (const auto& [key, is_automatic] : automatic) {
+    if (is_automatic) text += fmt::format("Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n", key.first, key.second);
+  }
+  return text;
+}
+
+Digest install(BuildContext& context, const Digest& base_layer, const std::vector<LockedPackage>& packages) {
+  context.progress.step("install", fmt::format("{} packages", packages.size()));
+  return Installer(context, base_layer, packages).run();
+}
+
+}  // namespace karapace::runtime::apt

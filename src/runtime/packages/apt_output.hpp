@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What apt and dpkg print, as data. Pure functions; every input is bounded by whoever ran the program.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace karapace::runtime::apt {
+
+/// One line of `apt-get --print-uris` with Acquire::ForceHash=SHA256.
+struct PrintedUri {
+  std::string uri;  // percent-encoded
+  std::uint64_t size = 0;
+  std::string sha256;
+};
+/// Lines that are no URI are skipped; a URI without SHA256 is External ("the archive has no SHA256 for ...").
+[[nodiscard]] std::vector<PrintedUri> parse_print_uris(std::string_view output);
+
+/// One package that `apt-get -s install` would install.
+struct SimulatedInstall {
+  std::string name;         // without ":arch"
+  std::string old_version;  // of a package in the base that is upgraded
+  std::string version;
+  std::string arch;
+};
+struct Simulation {
+  std::vector<SimulatedInstall> installs;
+  std::vector<std::string> removals;
+};
+[[nodiscard]] Simulation parse_simulation(std::string_view output);
+
+/// A stanza of a Packages, status or control file. Field names are kept as written; lookups ignore case.
+class Stanza {
+ public:
+  void add(std::string name, std::string value);
+  /// Empty if there is none.
+  [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
+  void set(std::string_view name, std::string value);
+  /// "Name: value\n" for each field, continuation lines kept.
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+[[nodiscard]] std::vector<Stanza> parse_stanzas(std::string_view text);
+
+/// Names that apt said it does not know or cannot install, sorted, without duplicates.
+[[nodiscard]] std::vector<std::string> unknown_packages(std::string_view stderr_text);
+
+/// Name -> version of what dpkg's status file calls installed.
+[[nodiscard]] std::map<std::string, std::string, std::less<>> installed_versions(std::string_view status);
+
+[[nodiscard]] std::string percent_decode(std::string_view text);
+/// Path below a repository for a URL: everything but unreserved characters and '/' as %XX (so "+" "~" ":" are encoded).
+[[nodiscard]] std::string percent_encode_path(std::string_view path);
+
+/// The lines that tell what went wrong: the last `count`, without dpkg's status lines, joined by newlines.
+[[nodiscard]] std::string last_lines(std::string_view out, std::string_view err, std::size_t count);
+
+}  // namespace karapace::runtime::apt

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/runtime/sandbox.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/store/object_store.hpp"
+#include "packages/apt.hpp"
+#include "packages/apt_workspace.hpp"
+
+namespace karapace::runtime::apt {
+namespace {
+
+constexpr std::size_t kErrorLines = 15;
+constexpr std::chrono::milliseconds kDeadline = std::chrono::minutes(15);
+constexpr std::string_view kOverlay = "resolve";
+constexpr std::string_view kLockedRepository = "locked";
+constexpr std::string_view kLockedOrigin = "karapace-locked";
+
+void check(const RunResult& result, ErrorCode code, std::string_view what) {
+  if (result.status == 0) return;
+  throw Error(code, fmt::format("{}:\n{}", what, last_lines(result.out, result.err, kErrorLines)));
+}
+
+std::string host_resolv_conf() {
+  try {
+    return read_all(open_path("/etc/resolv.conf", O_RDONLY | O_NONBLOCK), 64 * 1024);
+  } catch (const SystemError&) {
+    return {};  // without one, names in /etc/hosts and addresses still work
+  }
+}
+
+/// apt of the base, in an overlay that is thrown away, with network.
+class Resolver {
+ public:
+  Resolver(BuildContext& context, const ImageReference& image, const Digest& base_layer)
+      : context_(context),
+        image_(image),
+        worker_(context.store, context.manifest.ownership),
+        workspace_(context),
+        lowers_{"trees/" + base_layer.hex()},
+        mirrors_(Mirrors::from_environment()) {
+    worker_.ensure_tree(base_layer, context.progress, context.cancel);
+  }
+
+  PackageResolution resolve(const std::vector<std::string>& names, const std::vector<LockedPackage>& locked,
+                            const std::vector<Repository>& repositories) {
+    const std::vector<LockedPackage> kept = offer_locked(locked);
+    prepare_overlay(!kept.empty());
+    update(!kept.empty());
+    repositories_ = image_.apt_sources.empty() ? image_repositories(repositories) : repositories_of(image_.apt_sources);
+    RunResult simulated = simulate(names);
+    if (simulated.status != 0 && !kept.empty()) {
+      // What is new does not go together with what was locked: then the archive alone decides.
+      forget_locked();
+      simulated = simulate(names);
+    }
+    if (simulated.status != 0) throw_unresolvable(simulated, names);
+    const Simulation simulation = parse_simulation(simulated.out);
+    if (!simulation.removals.empty()) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("installing these packages would remove {} from the base image",
+                              fmt::join(simulation.removals, ", ")));
+    }
+    PackageResolution resolution;
+    resolution.repositories = repositories_;
+    if (!simulation.installs.empty()) resolution.packages = closure(simulation, names, kept);
+    return resolution;
+  }
+
+ private:
+  static std::string inside(std::string_view name) { return fmt::format("{}/apt/{}", kInsideDirectory, name); }
+
+  RunResult run(std::vector<std::string> argv) {
+    BuildSandbox sandbox;
+    sandbox.ownership = context_.manifest.ownership;
+    const std::string overlay = fmt::format("{}/{}", context_.operation.staging_path(), kOverlay);
+    sandbox.root = OverlayRoot{lowers_, overlay, overlay + ".work"};
+    sandbox.network = true;
+    MountStep staging;
+    staging.source = context_.operation.staging_path();
+    staging.target = kInsideDirectory;
+    staging.create_target = true;
+    sandbox.extra_mounts.push_back(std::move(staging));
+    sandbox.argv = std::move(argv);
+    sandbox.environment = network_environment(inside("inside.conf"));
+    RunLimits limits;
+    limits.deadline = kDeadline;
+    return run_sandboxed(context_.store, make_build_plan(sandbox), {}, limits, context_.cancel);
+  }
+
+  void prepare_overlay(bool with_locked) {
+    std::vector<TreeWorker::PlacedFile> files = {{"etc/resolv.conf", host_resolv_conf(), 0644}};
+    // An image of somebody else's has its own source lists; ours stands beside them.
+    if (with_locked && image_.apt_sources.empty()) {
+      files.push_back({"etc/apt/sources.list.d/karapace-locked.list", locked_list(), 0644});
+    }
+    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_, files, context_.cancel);
+  }
+
+  static std::string locked_list() {
+    return fmt::format("deb [trusted=yes] copy:{}/{} ./\n", kInsideDirectory, kLockedRepository);
+  }
+
+  void update(bool with_locked) {
+    std::string sources;
+    if (!image_.apt_sources.empty()) {
+      // The same text as the bootstrap's, so that its lists can be used: the keys have the same path in both places.
+      sources = sources_list(image_.apt_sources, mirrors_, {"/usr/share/keyrings/debian-archive-keyring.gpg"});
+      workspace_.write("inside.list", sources);
+    }
+    write_config();
+    if (with_locked) workspace_.write("preferences", fmt::format("Package: *\nPin: release o={}\nPin-Priority: 1001\n", kLockedOrigin));
+    const std::vector<std::string> command = {"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"};
+    if (sources.empty() || !workspace_.has_lists(sources)) {
+      check(run(command), ErrorCode::Unavailable,
+            fmt::format("cannot read the package archives of {}", image_.display_name));
+      workspace_.mark_lists(sources);
+    } else if (with_locked) {
+      std::vector<std::string> only_locked = command;
+      for (const std::string& option :
+           {"Dir::Etc::sourcelist=" + inside("sources.d/locked.list"), "Dir::Etc::sourceparts=" + inside("etc/none.d"),
+            std::string("APT::Get::List-Cleanup=false")}) {
+        only_locked.insert(only_locked.end(), {"-o", option});
+      }
+      check(run(only_locked), ErrorCode::External, "apt cannot read the locked packages");
+    }
+  }
+
+  void write_config() {
+    AptConfig config{.directory = fmt::format("{}/apt", kInsideDirectory),
+                     .status_file = "/var/lib/dpkg/status",
+                     .architecture = host_architecture(),
+                     .sources_file = {},
+                     .sources_parts = {},
+                     .preferences_file = inside("preferences"),
+                     .trusted_directory = {},
+                     .cache_name = "cache-inside"};
+    if (!image_.apt_sources.empty()) {
+      config.sources_file = inside("inside.list");
+      config.sources_parts = inside("sources.d");
+    }
+    workspace_.write("inside.conf", apt_conf(config));
+    workspace_.write("preferences", "");
+  }
+
+  // An image that somebody made: its own sources, each named after the last part of its URL.
+  std::vector<Repository> image_repositories(const std::vector<Repository>& known) {
+    const RunResult listed = run({"apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+                                  "Created-By: Packages"});
+    check(listed, ErrorCode::External, "apt cannot list the image's package sources");
+    std::vector<Repository> found = known;
+    for (std::size_t start = 0; start < listed.out.size();) {
+      const auto end = std::min(listed.out.find('\n', start), listed.out.size());
+      add_repository(found, std::string_view(listed.out).substr(start, end - start));
+      start = end + 1;
+    }
+    std::ranges::sort(found, {}, &Repository::name);
+    return found;
+  }
+
+  static void add_repository(std::vector<Repository>& found, std::string_view line) {
+    const auto first = line.find(' ');
+    const auto second = first == std::string_view::npos ? first : line.find(' ', first + 1);
+    if (second == std::string_view::npos) return;
+    std::string_view url = line.substr(0, first);
+    while (url.ends_with('/')) url.remove_suffix(1);
+    if (std::ranges::find(found, url, &Repository::url) != found.end()) return;
+    const std::string_view last = url.substr(url.rfind('/') + 1);
+    std::string name(last);
+    for (unsigned n = 2; std::ranges::find(found, name, &Repository::name) != found.end(); ++n) {
+      name = fmt::format("{}-{}", last, n);
+    }
+    found.push_back({name, std::string(url), std::string(line.substr(first + 1, second - first - 1)),
+                     {std::string(line.substr(second + 1))}});
+  }
+
+  // Package files of the lock as a repository that wins over the archive, which may have dropped them since.
+  std::vector<LockedPackage> offer_locked(const std::vector<LockedPackage>& locked) {
+    const store::PackageStore artefacts(context_.store);
+    std::vector<LockedPackage> kept;
+    std::ranges::copy_if(locked, std::back_inserter(kept),
+                         [&](const LockedPackage& package) { return artefacts.contains(package.sha256); });
+    if (kept.empty()) return kept;
+    link_packages(context_, kept, std::string(kLockedRepository));
+    write_repository(context_, worker_, kept,
+                     {.name = std::string(kLockedRepository),
+                      .codename = std::string(kLockedRepository),
+                      .origin = std::string(kLockedOrigin)});
+    workspace_.write("sources.d/locked.list", locked_list());
+    return kept;
+  }
+
+  // Still a source like any other, without precedence.
+  void forget_locked() { workspace_.write("preferences", ""); }
+
+  std::vector<std::string> install_command(std::vector<std::string> options, const std::vector<std::string>& names) {
+    std::vector<std::string> argv = {"apt-get", "install"};
+    argv.insert(argv.end(), options.begin(), options.end());
+    argv.emplace_back("--");
+    argv.insert(argv.end(), names.begin(), names.end());
+    return argv;
+  }
+
+  RunResult simulate(const std::vector<std::string>& names) { return run(install_command({"-s", "-qq"}, names)); }
+
+  std::vector<LockedPackage> closure(const Simulation& simulation, const std::vector<std::string>& names,
+                                     const std::vector<LockedPackage>& kept) {
+    const RunResult printed = run(install_command({"--print-uris", "-y", "-qq"}, names));
+    check(printed, ErrorCode::External, "apt cannot name the package files");
+    std::vector<std::string> show = {"apt-cache", "show", "--no-all-versions"};
+    show.emplace_back("--");
+    for (std::string& name : exact_names(simulation)) show.push_back(std::move(name));
+    const RunResult shown = run(show);
+    check(shown, ErrorCode::External, "apt cannot describe the packages");
+    return make_closure({.simulation = simulation,
+                         .uris = parse_print_uris(printed.out),
+                         .stanzas = parse_stanzas(shown.out),
+                         .repositories = repositories_,
+                         .mirrors = mirrors_,
+                         .locked = kept,
+                         .requested = names});
+  }
+
+  [[noreturn]] void throw_unresolvable(const RunResult& simulated, const std::vector<std::string>& names) {
+    const std::vector<std::string> unknown = unknown_packages(simulated.err);
+    if (unknown.empty()) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(names, ", "), image_.display_name,
+                              last_lines(simulated.out, simulated.err, kErrorLines)));
+    }
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("{} has no package {}", image_.display_name, fmt::join(unknown, ", ")), suggestion(unknown));
+  }
+
+  std::string suggestion(const std::vector<std::string>& unknown) {
+    const RunResult listed = run({"apt-cache", "pkgnames"});
+    std::map<char, std::vector<std::string_view>> by_letter;
+    for (std::size_t start = 0; start < listed.out.size();) {
+      const auto end = std::min(listed.out.find('\n', start), listed.out.size());
+      if (end > start) by_letter[listed.out[start]].push_back(std::string_view(listed.out).substr(start, end - start));
+      start = end + 1;
+    }
+    std::vector<std::string> nearest;
+    for (const std::string& name : unknown) {
+      std::string candidate = nearest_name(name, by_letter[name.front()]);
+      if (!candidate.empty()) nearest.push_back(fmt::format("'{}'", candidate));
+    }
+    return nearest.empty() ? std::string() : fmt::format("did you mean {}?", fmt::join(nearest, ", "));
+  }
+
+  BuildContext& context_;
+  const ImageReference& image_;
+  TreeWorker worker_;
+  Workspace workspace_;
+  std::vector<std::string> lowers_;
+  Mirrors mirrors_;
+  std::vector<Repository> repositories_;
+};
+
+}  // namespace
+
+PackageResolution resolve(BuildContext& context, const ImageReference& image, const Digest& base_layer,
+                          const std::vector<std::string>& names, const std::vector<LockedPackage>& locked,
+                          const std::vector<Repository>& repositories) {
+  context.progress.step("resolve", fmt::format("{} packages", names.size()));
+  return Resolver(context, image, base_layer).resolve(names, locked, repositories);
+}
+
+}  // namespace karapace::runtime::apt

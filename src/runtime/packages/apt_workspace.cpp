@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packages/apt_workspace.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/rel_path.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/object_store.hpp"
+
+namespace karapace::runtime::apt {
+namespace {
+
+constexpr std::string_view kDirectory = "apt";
+
+void write_file(FdRef directory, const std::string& name, std::string_view content) {
+  try_unlink_at(directory, name);
+  UniqueFd file = open_beneath(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+  write_all(file, content);
+  file.close();
+}
+
+std::string label_of(const LockedPackage& package) {
+  return fmt::format("{} {}", package.name, package.version);
+}
+
+}  // namespace
+
+Workspace::Workspace(BuildContext& context) : context_(context) {
+  const UniqueFd staging = context.operation.staging();
+  for (const char* part : {"lists/partial", "cache/archives/partial", "cache-inside/archives/partial", "etc",
+                           "log", "sources.d"}) {
+    ensure_directory_at(staging, fmt::format("{}/{}", kDirectory, part), 0755);
+  }
+  directory_ = open_directory(staging, std::string(kDirectory));
+}
+
+std::string Workspace::host_path() const {
+  std::string path = fmt::format("{}/{}", context_.store.root_path(), relative_path());
+  if (path.find_first_of("\"\\\n{};") != std::string::npos) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("the store path '{}' has characters that apt cannot quote",
+                            printable(context_.store.root_path(), 4096)));
+  }
+  return path;
+}
+
+std::string Workspace::relative_path() const {
+  return fmt::format("{}/{}", context_.operation.staging_path(), kDirectory);
+}
+
+void Workspace::write(const std::string& name, std::string_view content) const {
+  write_file(directory_, name, content);
+}
+
+bool Workspace::has_lists(std::string_view sources_text) const {
+  return try_read_file_at(directory_, "fetched", 64 * 1024) == sources_text;
+}
+
+void Workspace::mark_lists(std::string_view sources_text) const { write("fetched", sources_text); }
+
+std::vector<std::pair<std::string, std::string>> install_environment() {
+  return {{"DEBCONF_NONINTERACTIVE_SEEN", "true"},
+          {"DEBIAN_FRONTEND", "noninteractive"},
+          {"HOME", "/root"},
+          {"LC_ALL", "C.UTF-8"},
+          {"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"},
+          {"SOURCE_DATE_EPOCH", std::to_string(store::kSourceDateEpoch)},
+          {"TERM", "dumb"},
+          {"TZ", "UTC"}};
+}
+
+std::vector<std::pair<std::string, std::string>> network_environment(const std::string& apt_config) {
+  auto environment = install_environment();
+  environment.emplace_back("APT_CONFIG", apt_config);
+  for (auto& [name, value] : host_tool_environment()) {
+    if (name.ends_with("_proxy") || name.ends_with("_PROXY")) environment.emplace_back(name, value);
+  }
+  return environment;
+}
+
+std::string file_name_of(const LockedPackage& package) {
+  std::string name = fmt::format("{}_{}_{}.deb", package.name, package.version, package.arch);
+  for (auto colon = name.find(':'); colon != std::string::npos; colon = name.find(':'))
+    name.replace(colon, 1, "%3a");
+  if (!is_path_component(name)) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("package '{}' has no usable name", printable(label_of(package))));
+  }
+  return name;
+}
+
+void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages,
+                   const std::string& name) {
+  const UniqueFd staging = context.operation.staging();
+  make_directory_at(staging, name, 0755);
+  const UniqueFd directory = open_directory(staging, name);
+  const store::PackageStore artefacts(context.store);
+  for (const LockedPackage& package : packages) {
+    with_context([&] { return label_of(package); },
+                 [&] { artefacts.link_into(package.sha256, directory, file_name_of(package)); });
+  }
+}
+
+void write_repository(BuildContext& context, TreeWorker& worker, const std::vector<LockedPackage>& packages,
+                      const LocalRepository& repository) {
+  const std::string directory = fmt::format("{}/{}", context.operation.staging_path(), repository.name);
+  std::vector<std::string> files;
+  for (const LockedPackage& package : packages) files.push_back(file_name_of(package));
+  const std::vector<std::string> controls = worker.deb_controls(directory, files, context.cancel);
+  KARAPACE_ASSERT(controls.size() == packages.size());
+  std::string index;
+  for (std::size_t i = 0; i < packages.size(); ++i) {
+    const LockedPackage& package = packages[i];
+    const std::vector<Stanza> stanzas = parse_stanzas(controls[i]);
+    if (stanzas.size() != 1 || stanzas[0].get("Package") != package.name ||
+        stanzas[0].get("Version") != package.version || stanzas[0].get("Architecture") != package.arch) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("the package file {} is not {} {} ({}) as the lock says", package.sha256,
+                              package.name, package.version, package.arch));
+    }
+    Stanza stanza = stanzas[0];
+    if (repository.all_required) stanza.set("Priority", "required");
+    stanza.set("Filename", "./" + files[i]);
+    stanza.set("Size", std::to_string(package.size));
+    stanza.set("SHA256", package.sha256);
+    index += stanza.text() + "\n";
+  }
+  const UniqueFd opened = context.store.open_dir(directory);
+  write_file(opened, "Packages", index);
+  const UniqueFd packages_file = open_beneath(opened, "Packages", O_RDONLY);
+  write_file(
+      opened, "Release",
+      fmt::format("Origin: {}\nSuite: {}\nCodename: {}\nDate: Wed, 01 Jan 2025 00:00:00 UTC\nSHA256:\n {} {} "
+                  "Packages\n",
+                  repository.origin, repository.codename, repository.codename,
+                  worker.sha256(packages_file, context.cancel), index.size()));
+}
+
+std::vector<std::string> exact_names(const Simulation& simulation) {
+  std::vector<std::string> names;
+  for (const SimulatedInstall& install : simulation.installs) {
+    names.push_back(fmt::format("{}={}", install.name, install.version));
+  }
+  return names;
+}
+
+std::vector<LockedPackage> make_closure(const ClosureInput& input) {
+  std::map<std::string, const Stanza*, std::less<>> by_hash;
+  for (const Stanza& stanza : input.stanzas) by_hash.emplace(stanza.get("SHA256"), &stanza);
+  std::vector<LockedPackage> closure;
+  for (const PrintedUri& printed : input.uris) {
+    LockedPackage package;
+    const auto known = std::ranges::find(input.locked, printed.sha256, &LockedPackage::sha256);
+    if (known != input.locked.end()) {
+      package = *known;
+    } else {
+      const auto stanza = by_hash.find(printed.sha256);
+      const auto located = locate(printed.uri, input.repositories, input.mirrors);
+      if (stanza == by_hash.end() || !located) {
+        throw Error(ErrorCode::External,
+                    fmt::format("apt names {} and does not say what it is", printable(printed.uri)));
+      }
+      package.name = stanza->second->get("Package");
+      package.version = stanza->second->get("Version");
+      package.arch = stanza->second->get("Architecture");
+      package.sha256 = printed.sha256;
+      package.size = printed.size;
+      package.repository = located->repository;
+      package.path = located->path;
+    }
+    package.requested = std::ranges::find(input.requested, package.name) != input.requested.end();
+    closure.push_back(std::move(package));
+  }
+  if (closure.size() != input.simulation.installs.size()) {
+    throw Error(ErrorCode::External, fmt::format("apt would install {} packages and has files of {}",
+                                                 input.simulation.installs.size(), closure.size()));
+  }
+  std::ranges::sort(closure, {}, [](const LockedPackage& p) { return std::tie(p.name, p.version, p.arch); });
+  return closure;
+}
+
+std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
+                                   const std::vector<Repository>& repositories, const Mirrors& mirrors) {
+  std::vector<Artefact> artefacts;
+  for (const LockedPackage& package : packages) {
+    const auto repository = std::ranges::find(repositories, package.repository, &Repository::name);
+    if (repository == repositories.end()) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("package {}: the lock has no repository '{}'", printable(label_of(package)),
+                              printable(package.repository)));
+    }
+    artefacts.push_back({label_of(package),
+                         fmt::format("{}/{}", mirrors.url_for(repository->name, repository->url),
+                                     percent_encode_path(package.path)),
+                         package.sha256, package.size});
+  }
+  return artefacts;
+}
+
+void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {
+  constexpr std::string_view kFull = "No space left on device";
+  constexpr std::uint64_t kNearlyFull = 1024 * 1024;
+  if (result.out.contains(kFull) || result.err.contains(kFull) ||
+      free_bytes(context.store.root()) < kNearlyFull) {
+    throw Error(
+        ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
+        fmt::format("make room on the file system of {} and build again, or remove environments and run "
+                    "'karapace gc'",
+                    context.store.root_path()));
+  }
+  constexpr std::size_t kLines = 15;
+  throw Error(ErrorCode::External, fmt::format("{} (status {}):\n{}", what, result.status,
+                                               last_lines(result.out, result.err, kLines)));
+}
+
+}  // namespace karapace::runtime::apt

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the apt steps share inside one operation: a directory for apt's state, local repositories of exact package files,
+// and the fixed environment of everything that installs.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "karapace/base/subprocess.hpp"
+#include "karapace/runtime/backend.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "packages/apt_output.hpp"
+#include "packages/apt_sources.hpp"
+
+namespace karapace::runtime::apt {
+
+/// Where the operation's apt directory appears inside a sandbox.
+inline constexpr std::string_view kInsideDirectory = "/run/karapace";
+
+/// store/staging/<op>/apt, created on first use: lists/, cache/, etc/, log/.
+class Workspace {
+ public:
+  explicit Workspace(BuildContext& context);
+
+  /// Absolute on the host. Refuses a store path that apt's configuration cannot quote.
+  [[nodiscard]] std::string host_path() const;
+  /// Relative to the store root.
+  [[nodiscard]] std::string relative_path() const;
+  void write(const std::string& name, std::string_view content) const;
+  /// True once lists of `sources_text` were fetched in this operation, by whichever step came first.
+  [[nodiscard]] bool has_lists(std::string_view sources_text) const;
+  void mark_lists(std::string_view sources_text) const;
+
+ private:
+  BuildContext& context_;
+  UniqueFd directory_;
+};
+
+/// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH: nothing of the host.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> install_environment();
+/// For what talks to the network: the above, APT_CONFIG and the caller's proxy variables.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment(const std::string& apt_config);
+
+/// "name_version_arch.deb" with ':' as %3a: sorted by name, unique in a closure.
+[[nodiscard]] std::string file_name_of(const LockedPackage& package);
+
+/// Links `packages` from the package store into staging/<name>. Throws InvalidInput for one that is not there.
+void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages, const std::string& name);
+
+struct LocalRepository {
+  std::string name;      // directory in the staging directory, with the packages in it
+  std::string codename;  // of the Release file
+  std::string origin;
+  bool all_required = false;  // Priority: required for everything, so that a bootstrap takes it all
+};
+/// Writes Packages (from the packages' own control files, which must say what the lock says) and Release.
+void write_repository(BuildContext& context, TreeWorker& worker, const std::vector<LockedPackage>& packages,
+                      const LocalRepository& repository);
+
+/// Matches what apt would install with its stanzas and URIs. Both texts are what the programs printed.
+struct ClosureInput {
+  const Simulation& simulation;
+  const std::vector<PrintedUri>& uris;
+  const std::vector<Stanza>& stanzas;
+  const std::vector<Repository>& repositories;
+  const Mirrors& mirrors;
+  const std::vector<LockedPackage>& locked;  // known from the lock: taken as they are if the hash is the same
+  const std::vector<std::string>& requested;
+};
+[[nodiscard]] std::vector<LockedPackage> make_closure(const ClosureInput& input);
+
+/// "name=version" of every install, for apt-cache show.
+[[nodiscard]] std::vector<std::string> exact_names(const Simulation& simulation);
+
+/// URLs of `packages` for the downloader.
+[[nodiscard]] std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
+                                                 const std::vector<Repository>& repositories, const Mirrors& mirrors);
+
+/// What an installation that failed said last; a full disk is recognised and becomes NoSpace.
+[[noreturn]] void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result);
+
+}  // namespace karapace::runtime::apt

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/unpack.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/rel_path.hpp"
+#include "karapace/base/text.hpp"
+#include "worker/checksum.hpp"
+#include "worker/tree_writer.hpp"
+
+namespace karapace::worker {
+namespace {
+
+constexpr std::uint64_t kMaxEntries = 10'000'000;
+constexpr std::uint64_t kReserveBytes = 16 * 1024 * 1024;
+constexpr std::size_t kReadBytes = 1024 * 1024;
+constexpr std::uint64_t kProgressEvery = 256;
+
+[[noreturn]] void refuse(std::string_view path, std::string_view reason) {
+  throw Error(ErrorCode::InvalidInput, fmt::format("archive entry '{}': {}", printable(path, 4096), reason));
+}
+
+/// The archive's bytes for libarchive, counted and summed as they pass.
+struct Source {
+  FdRef file;
+  const CancelToken& cancel;
+  std::vector<char> buffer = std::vector<char>(kReadBytes);
+  Sha256 sum;
+  std::uint64_t bytes = 0;
+  std::exception_ptr failure;
+
+  std::size_t read() {
+    cancel.check();
+    ssize_t count = 0;
+    do {
+      count = ::read(file.get(), buffer.data(), buffer.size());
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) throw_errno("read the archive");
+    sum.update(std::span(buffer).first(static_cast<std::size_t>(count)));
+    bytes += static_cast<std::uint64_t>(count);
+    return static_cast<std::size_t>(count);
+  }
+};
+
+la_ssize_t read_source(struct archive* /*unused*/, void* context, const void** bytes) noexcept {
+  auto* source = static_cast<Source*>(context);
+  try {
+    const std::size_t count = source->read();
+    *bytes = source->buffer.data();
+    return static_cast<la_ssize_t>(count);
+  } catch (...) {
+    source->failure = std::current_exception();
+    return ARCHIVE_FATAL;
+  }
+}
+
+class Unpacker {
+ public:
+  Unpacker(FdRef archive_file, FdRef target, const UnpackOptions& options, ProgressSink& progress,
+           const CancelToken& cancel)
+      : options_(options),
+        target_(target),
+        progress_(progress),
+        source_{.file = archive_file, .cancel = cancel, .sum = Sha256(), .failure = nullptr},
+        archive_(archive_read_new(), archive_read_free),
+        writer_(target, options.owners) {
+    total_bytes_ = static_cast<std::uint64_t>(stat_fd(archive_file).st_size);
+  }
+
+  void run() {
+    archive_read_support_filter_all(archive_.get());
+    archive_read_support_format_tar(archive_.get());
+    archive_read_support_format_empty(archive_.get());
+    check(archive_read_open(archive_.get(), &source_, nullptr, read_source, nullptr));
+    struct archive_entry* entry = nullptr;
+    std::uint64_t entries = 0;
+    while (true) {
+      const int result = archive_read_next_header(archive_.get(), &entry);
+      if (result == ARCHIVE_EOF) break;
+      check(result);
+      if (++entries > kMaxEntries) refuse(path_of(entry), fmt::format("more than {} entries", kMaxEntries));
+      add(entry);
+      if (entries % kProgressEvery == 0) progress_.advance(source_.bytes, total_bytes_, "bytes");
+    }
+    if (entries == 0) throw Error(ErrorCode::InvalidInput, "the archive is empty");
+    writer_.finish();
+    verify_checksum();
+  }
+
+ private:
+  static std::string path_of(struct archive_entry* entry) {
+    const char* path = archive_entry_pathname(entry);
+    return path == nullptr ? std::string() : std::string(path);
+  }
+
+  void check(int result) {
+    if (source_.failure) std::rethrow_exception(source_.failure);
+    // A warning means that libarchive skipped or guessed something; with a hostile archive both are wrong.
+    if (result == ARCHIVE_OK) return;
+    const char* text = archive_error_string(archive_.get());
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("not a usable tar archive: {}", printable(text == nullptr ? "unreadable" : text)));
+  }
+
+  // "./a//b/" and "a/b" are one path; everything else that is not plain is refused.
+  static std::optional<RelPath> parse_path(std::string_view text) {
+    const std::string_view whole = text;
+    if (text.starts_with('/')) refuse(whole, "an absolute path");
+    std::string clean;
+    while (!text.empty()) {
+      const auto end = std::min(text.find('/'), text.size());
+      const auto component = text.substr(0, end);
+      text.remove_prefix(std::min(end + 1, text.size()));
+      if (component.empty() || component == ".") continue;
+      if (component == "..") refuse(whole, "a path with '..'");
+      if (!clean.empty()) clean += '/';
+      clean += component;
+    }
+    if (clean.empty()) return std::nullopt;
+    return RelPath::parse(clean);
+  }
+
+  static Attributes attributes_of(struct archive_entry* entry) {
+    Attributes attributes;
+    attributes.mode = archive_entry_perm(entry);
+    const la_int64_t uid = archive_entry_uid(entry);
+    const la_int64_t gid = archive_entry_gid(entry);
+    constexpr la_int64_t kInvalidId = 0xffffffff;
+    if (uid < 0 || uid >= kInvalidId || gid < 0 || gid >= kInvalidId) refuse(path_of(entry), "an impossible owner");
+    attributes.uid = static_cast<std::uint32_t>(uid);
+    attributes.gid = static_cast<std::uint32_t>(gid);
+    attributes.mtime.tv_sec = archive_entry_mtime(entry);
+    attributes.mtime.tv_nsec = archive_entry_mtime_nsec(entry);
+    archive_entry_xattr_reset(entry);
+    const char* name = nullptr;
+    const void* value = nullptr;
+    std::size_t size = 0;
+    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+      attributes.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
+    }
+    return attributes;
+  }
+
+  void add(struct archive_entry* entry) {
+    const std::string text = path_of(entry);
+    try {
+      add_checked(entry, text);
+    } catch (const SystemError& error) {
+      const int number = error.error_number();
+      if (number == ELOOP || number == ENOTDIR || number == EXDEV) {
+        refuse(text, "its path leads through something that is no directory");
+      }
+      SystemError with_path(error);
+      with_path.add_context(fmt::format("unpacking '{}'", printable(text, 4096)));
+      throw with_path;
+    }
+  }
+
+  void add_checked(struct archive_entry* entry, const std::string& text) {
+    const auto path = parse_path(text);
+    const Attributes attributes = attributes_of(entry);
+    if (!path) {
+      if (archive_entry_filetype(entry) != AE_IFDIR) refuse(text, "no name");
+      writer_.root_attributes(attributes);
+      return;
+    }
+    if (const char* target = archive_entry_hardlink(entry); target != nullptr) {
+      const auto target_path = parse_path(target);
+      if (!target_path) refuse(text, "a hard link to the root");
+      writer_.hard_link(*path, *target_path);
+      return;
+    }
+    switch (archive_entry_filetype(entry)) {
+      case AE_IFREG:
+        return add_file(*path, entry, attributes);
+      case AE_IFDIR:
+        return writer_.directory(*path, attributes);
+      case AE_IFLNK: {
+        const char* target = archive_entry_symlink(entry);
+        if (target == nullptr || *target == '\0') refuse(text, "a symbolic link without a target");
+        return writer_.symlink(*path, target, attributes);
+      }
+      case AE_IFIFO:
+        return writer_.fifo(*path, attributes);
+      case AE_IFCHR:
+      case AE_IFBLK:
+        if (path->str().starts_with("dev/")) return;  // every environment gets a /dev of its own
+        refuse(text, "a device node outside of dev/");
+      default:
+        refuse(text, "neither file, directory, link nor fifo");
+    }
+  }
+
+  void add_file(const RelPath& path, struct archive_entry* entry, const Attributes& attributes) {
+    const la_int64_t size = archive_entry_size(entry);
+    if (size > 0 && static_cast<std::uint64_t>(size) + kReserveBytes > free_bytes(target_)) {
+      throw Error(ErrorCode::NoSpace, "the file does not fit on the disk",
+                  fmt::format("make {} MiB of room", static_cast<std::uint64_t>(size) / (1024 * 1024) + 1));
+    }
+    UniqueFd file = writer_.begin_file(path);
+    const void* bytes = nullptr;
+    std::size_t count = 0;
+    la_int64_t offset = 0;
+    while (true) {
+      const int result = archive_read_data_block(archive_.get(), &bytes, &count, &offset);
+      if (result == ARCHIVE_EOF) break;
+      check(result);
+      write_at(file, static_cast<const char*>(bytes), count, offset);
+    }
+    // A sparse file may end in a hole.
+    if (::ftruncate(file.get(), size) != 0) throw_errno("set the size");
+    writer_.finish_file(path, std::move(file), attributes);
+  }
+
+  static void write_at(FdRef file, const char* bytes, std::size_t count, la_int64_t offset) {
+    while (count > 0) {
+      const ssize_t written = ::pwrite(file.get(), bytes, count, offset);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) throw_errno("write");
+      bytes += written;
+      count -= static_cast<std::size_t>(written);
+      offset += written;
+    }
+  }
+
+  // What follows the tar's end belongs to the file, too, and so to its checksum.
+  void verify_checksum() {
+    while (source_.read() != 0) {
+    }
+    if (options_.expected_sha256.empty()) return;
+    const std::string found = source_.sum.finish();
+    if (found != options_.expected_sha256) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("the archive is not the one in the lock: sha256 {} expected, {} found",
+                              options_.expected_sha256, found),
+                  "if the new archive is wanted, run 'karapace build --update'");
+    }
+  }
+
+  const UnpackOptions& options_;
+  FdRef target_;
+  ProgressSink& progress_;
+  Source source_;
+  std::unique_ptr<struct archive, decltype(&archive_read_free)> archive_;
+  TreeWriter writer_;
+  std::uint64_t total_bytes_ = 0;
+};
+
+}  // namespace
+
+void unpack_archive(FdRef archive, FdRef target, const UnpackOptions& options, ProgressSink& progress,
+                    const CancelToken& cancel) {
+  Unpacker(archive, target, options, progress, cancel).run();
+}
+
+}  // namespace karapace::worker

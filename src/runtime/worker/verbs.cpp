@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/verbs.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "karapace/base/clock.hpp"
+#include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/layer.hpp"
+#include "karapace/store/layout.hpp"
+#include "worker/checksum.hpp"
+#include "worker/copy_tree.hpp"
+#include "worker/deb_control.hpp"
+#include "worker/normalise.hpp"
+#include "worker/unpack.hpp"
+
+namespace karapace::worker {
+namespace {
+
+/// A descriptor that the parent passed on; it stays open.
+FdRef inherited(const Json& request, const char* key) { return FdRef::from_raw(request.at(key).get<int>()); }
+
+struct Job {
+  explicit Job(const Json& json, ProgressSink& sink, const CancelToken& token)
+      : request(json), progress(sink), cancel(token), store(inherited(json, "store_fd")), flat(json.at("flat").get<bool>()) {}
+
+  const Json& request;
+  ProgressSink& progress;
+  const CancelToken& cancel;
+  FdRef store;
+  bool flat;
+
+  [[nodiscard]] std::string text(const char* key) const { return request.at(key).get<std::string>(); }
+  [[nodiscard]] Owners owners() const { return flat ? Owners::Flat : Owners::Kept; }
+  [[nodiscard]] UniqueFd staging() const { return open_directory(store, text("staging")); }
+  [[nodiscard]] std::vector<UniqueFd> lowers() const {
+    std::vector<UniqueFd> opened;
+    for (const Json& lower : request.at("lowers")) opened.push_back(open_directory(store, lower.get<std::string>()));
+    return opened;
+  }
+};
+
+// A directory of root's, so that nothing shows who the user outside is.
+UniqueFd make_root_directory(FdRef parent, const std::string& name, Owners owners, mode_t mode) {
+  make_directory_at(parent, name, mode);
+  UniqueFd directory = open_directory(parent, name);
+  if (owners == Owners::Kept && ::fchown(directory.get(), 0, 0) != 0) throw_errno("give a directory to root");
+  if (::fchmod(directory.get(), mode) != 0) throw_errno("set the mode of a directory");
+  return directory;
+}
+
+Json sealed_as_json(const store::SealedTree& sealed) {
+  return {{"hash", sealed.hash.hex()}, {"entries", sealed.entries}, {"bytes", sealed.bytes}};
+}
+
+void write_world_readable(FdRef directory, const std::string& name, std::string_view content) {
+  try_unlink_at(directory, name);
+  UniqueFd file = open_beneath(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  write_all(file, content);
+  // The engine outside reads it under another id.
+  if (::fchmod(file.get(), 0644) != 0) throw_errno("set the mode of the layer's index");
+  file.close();
+}
+
+Json seal(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const std::string name = job.text("name");
+  const UniqueFd tree = open_directory(staging, name);
+  const std::string normalise = job.text("normalise");
+  const WorkTree work(tree, job.lowers(), job.owners());
+  if (normalise == "base") normalise_base(work);
+  if (normalise == "layer") normalise_layer(work);
+  if (normalise == "none") normalise_foreign(work);
+  for (const Json& file : job.request.at("files")) {
+    work.write(file.at(0).get<std::string>(), file.at(1).get<std::string>(), 0644);
+  }
+  store::SealOptions options;
+  options.flat = job.flat;
+  if (normalise != "none") options.set_mtime = store::kSourceDateEpoch;
+  const UniqueFd objects = open_directory(job.store, "store/objects");
+  const UniqueFd trees = open_directory(job.store, "trees");
+  const store::SealedTree sealed = store::seal_tree(tree, objects, options, job.progress, job.cancel);
+  write_world_readable(staging, name + ".index", sealed.index);
+  write_world_readable(staging, name + ".mtimes", sealed.mtimes);
+  store::publish_tree(staging, name, trees, sealed.hash);
+  return sealed_as_json(sealed);
+}
+
+Json unpack(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const UniqueFd target = make_root_directory(staging, job.text("name"), job.owners(), 0755);
+  const FdRef archive = inherited(job.request, "archive_fd");
+  unpack_archive(archive, target, {.owners = job.owners(), .expected_sha256 = job.text("sha256")}, job.progress,
+                 job.cancel);
+  return {};
+}
+
+Json copy(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const UniqueFd target = make_root_directory(staging, job.text("name"), job.owners(), 0755);
+  const CopyOptions options{.owners = job.owners(),
+                            .callers_uid = job.request.at("uid").get<uid_t>(),
+                            .callers_gid = job.request.at("gid").get<gid_t>()};
+  copy_tree(inherited(job.request, "source_fd"), target, options, job.progress, job.cancel);
+  return {};
+}
+
+// What seal would call the tree, with nothing changed: the pin of a local directory.
+Json digest(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const UniqueFd tree = open_directory(staging, job.text("name"));
+  normalise_foreign(WorkTree(tree, {}, job.owners()));
+  const auto entries = store::scan_tree(tree, job.flat, true, 2, job.cancel);
+  return {{"hash", hash_bytes(store::encode_index(entries)).hex()}};
+}
+
+// An upper and a work directory, the upper with files that only the installation sees.
+Json prepare_overlay(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const std::string name = job.text("name");
+  make_root_directory(staging, name + ".work", job.owners(), 0700);
+  const UniqueFd upper = make_root_directory(staging, name, job.owners(), 0755);
+  const WorkTree work(upper, job.lowers(), job.owners());
+  work.adopt_root_attributes();
+  for (const Json& file : job.request.at("files")) {
+    work.write(file.at(0).get<std::string>(), file.at(1).get<std::string>(), file.at(2).get<mode_t>());
+  }
+  return {};
+}
+
+Json make_directories(const Job& job) {
+  const UniqueFd staging = job.staging();
+  for (const Json& name : job.request.at("names")) {
+    make_root_directory(staging, name.get<std::string>(), job.owners(), 0755);
+  }
+  return {};
+}
+
+Json deb_controls(const Job& job) {
+  const UniqueFd directory = open_directory(job.store, job.text("directory"));
+  Json controls = Json::array();
+  for (const Json& file : job.request.at("files")) {
+    job.cancel.check();
+    const std::string name = file.get<std::string>();
+    controls.push_back(with_context([&] { return printable(name); },
+                                    [&] { return read_deb_control(open_beneath(directory, name, O_RDONLY)); }));
+  }
+  return {{"controls", controls}};
+}
+
+Json ensure_tree(const Job& job) {
+  const Digest layer = Digest::parse(job.text("layer"));
+  const UniqueFd trees = open_directory(job.store, "trees");
+  if (exists_at(trees, layer.hex())) return {};
+  const UniqueFd objects = open_directory(job.store, "store/objects");
+  constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
+  const auto load = [&](const std::string& digest_text) {
+    const Digest expected = Digest::parse(digest_text);
+    std::string bytes = read_file_at(objects, expected.hex(), kMaxIndex);
+    if (const Digest found = hash_bytes(bytes); found != expected) {
+      throw CorruptError("index of a layer", expected.hex(), found.hex());
+    }
+    return bytes;
+  };
+  auto entries = store::decode_index(load(job.text("index")));
+  store::apply_mtimes(entries, load(job.text("mtimes")));
+  const std::string name = std::string(kTemporaryPrefix) + random_hex(16);
+  const UniqueFd target = make_root_directory(trees, name, job.owners(), 0700);
+  store::lay_out_tree(entries, objects, target, job.flat);
+  store::publish_tree(trees, name, trees, layer);
+  return {};
+}
+
+Json remove(const Job& job) {
+  remove_tree_at(job.store, job.text("path"));
+  return {};
+}
+
+Json sha256(const Job& job) { return {{"sha256", sha256_of_file(inherited(job.request, "archive_fd"), job.cancel)}}; }
+
+}  // namespace
+
+Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& cancel) {
+  const Job job(request, progress, cancel);
+  const std::string verb = job.text("verb");
+  if (verb == "seal") return seal(job);
+  if (verb == "unpack") return unpack(job);
+  if (verb == "copy") return copy(job);
+  if (verb == "digest") return digest(job);
+  if (verb == "prepare_overlay") return prepare_overlay(job);
+  if (verb == "make_directories") return make_directories(job);
+  if (verb == "deb_controls") return deb_controls(job);
+  if (verb == "ensure_tree") return ensure_tree(job);
+  if (verb == "remove") return remove(job);
+  if (verb == "sha256") return sha256(job);
+  throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));
+}
+
+}  // namespace karapace::worker

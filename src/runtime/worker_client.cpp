@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// The side of karapace-worker that asks: one request, one process, one user namespace.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/json.hpp"
+#include "karapace/runtime/sandbox.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/store/object_store.hpp"
+
+namespace karapace::runtime {
+namespace {
+
+constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
+// Above everything that karapace-init uses for itself.
+constexpr int kFirstPassedFd = 64;
+
+UniqueFd duplicate_high(FdRef fd) {
+  const int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kFirstPassedFd);
+  if (copy < 0) throw_errno("duplicate a descriptor");
+  return UniqueFd(copy);
+}
+
+ErrorCode code_named(std::string_view name) {
+  using enum ErrorCode;
+  constexpr std::array kCodes = {InvalidInput, NotFound,    AlreadyExists, Conflict, Busy,     PermissionDenied,
+                                 Unsupported,  Corrupt,     NoSpace,       Unavailable, External, Internal};
+  const auto found = std::ranges::find(kCodes, name, [](ErrorCode code) { return to_string(code); });
+  return found == kCodes.end() ? Internal : *found;
+}
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// "@step name<TAB>detail", "@at done total unit", "@note text"; see worker/main.cpp.
+void forward_progress(std::string_view line, ProgressSink& progress) {
+  const auto take = [&line](std::string_view prefix) {
+    if (!line.starts_with(prefix)) return false;
+    line.remove_prefix(prefix.size());
+    return true;
+  };
+  if (take("@step ")) {
+    const auto tab = std::min(line.find('\t'), line.size());
+    progress.step(line.substr(0, tab), line.substr(std::min(tab + 1, line.size())));
+  } else if (take("@at ")) {
+    const auto first = std::min(line.find(' '), line.size());
+    const auto second = std::min(line.find(' ', first + 1), line.size());
+    progress.advance(number(line.substr(0, first)), number(line.substr(first + 1, second - first - 1)),
+                     line.substr(std::min(second + 1, line.size())));
+  } else if (take("@note ")) {
+    progress.note(line);
+  }
+}
+
+Json files_as_json(const std::vector<std::pair<std::string, std::string>>& files) {
+  Json json = Json::array();
+  for (const auto& [path, content] : files) json.push_back({path, content});
+  return json;
+}
+
+std::string_view to_string(Normalise normalise) {
+  switch (normalise) {
+    case Normalise::None:
+      return "none";
+    case Normalise::AptBase:
+      return "base";
+    case Normalise::AptLayer:
+      return "layer";
+  }
+  KARAPACE_ASSERT(false);
+  return {};
+}
+
+struct PassedFd {
+  const char* key;  // in the request
+  FdRef fd;
+};
+
+Json ask(const store::StoreLayout& store, Ownership ownership, Json request, const std::vector<PassedFd>& fds,
+         ProgressSink& progress, CancelToken& cancel) {
+  BuildSandbox sandbox;
+  sandbox.ownership = ownership;
+  sandbox.argv = {find_helper("karapace-worker")};
+  sandbox.environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}};
+  LaunchPlan plan = make_build_plan(sandbox);
+  std::vector<UniqueFd> kept;
+  const auto pass = [&](const char* key, FdRef fd) {
+    kept.push_back(duplicate_high(fd));
+    request[key] = kept.back().get();
+    plan.process.keep_fds.push_back(kept.back().get());
+  };
+  pass("store_fd", store.root());
+  for (const PassedFd& passed : fds) pass(passed.key, passed.fd);
+  request["flat"] = ownership == Ownership::Flat;
+  const RunResult result = run_sandboxed(store, plan, request.dump(-1, ' ', false, Json::error_handler_t::replace), {},
+                                         cancel, [&](std::string_view line) { forward_progress(line, progress); });
+  if (result.out.empty()) throw ProcessError("karapace-worker", result.status, result.err);
+  const Json answer = parse_json(result.out, "answer of karapace-worker", {.max_bytes = 64 * 1024 * 1024});
+  if (answer.contains("error")) {
+    const Json& error = answer.at("error");
+    throw Error(code_named(error.value("code", "")), error.value("message", ""), error.value("fix", ""));
+  }
+  if (result.status != 0) throw ProcessError("karapace-worker", result.status, result.err);
+  return answer.at("result");
+}
+
+}  // namespace
+
+TreeWorker::TreeWorker(const store::StoreLayout& store, Ownership ownership) : store_(store), ownership_(ownership) {}
+
+Digest TreeWorker::seal(const SealRequest& request, ProgressSink& progress, CancelToken& cancel) {
+  const Json sealed = ask(store_, ownership_,
+                          {{"verb", "seal"},
+                           {"staging", request.staging_path},
+                           {"name", request.name},
+                           {"lowers", request.lowers},
+                           {"normalise", to_string(request.normalise)},
+                           {"files", files_as_json(request.files)}},
+                          {}, progress, cancel);
+  // The worker may have other ids than we do, so the records are ours to write.
+  const UniqueFd staging = store_.open_dir(request.staging_path);
+  const std::string index = read_file_at(staging, request.name + ".index", kMaxIndex);
+  const std::string mtimes = read_file_at(staging, request.name + ".mtimes", kMaxIndex);
+  store::LayerRecord record;
+  record.hash = Digest::parse(sealed.at("hash").get<std::string>());
+  record.kind = request.kind;
+  record.index_object = hash_bytes(index);
+  record.mtimes_object = hash_bytes(mtimes);
+  record.ownership = std::string(karapace::to_string(ownership_));
+  record.entries = sealed.at("entries").get<std::uint64_t>();
+  record.bytes = sealed.at("bytes").get<std::uint64_t>();
+  KARAPACE_ASSERT(record.index_object == record.hash);
+  store::LayerStore(store_).put(record, index, mtimes);
+  return record.hash;
+}
+
+void TreeWorker::unpack(FdRef archive, const std::string& staging_path, const std::string& name,
+                        ProgressSink& progress, CancelToken& cancel, const std::string& expected_sha256) {
+  ask(store_, ownership_,
+      {{"verb", "unpack"}, {"staging", staging_path}, {"name", name}, {"sha256", expected_sha256}},
+      {{"archive_fd", archive}}, progress, cancel);
+}
+
+void TreeWorker::copy_tree(const std::string& host_directory, const std::string& staging_path, const std::string& name,
+                           ProgressSink& progress, CancelToken& cancel) {
+  const UniqueFd source = open_path(host_directory, O_RDONLY | O_DIRECTORY);
+  // Flat: the caller's one id is seen as 0 inside. Mapped: it is seen as itself.
+  const bool flat = ownership_ == Ownership::Flat;
+  ask(store_, ownership_,
+      {{"verb", "copy"},
+       {"staging", staging_path},
+       {"name", name},
+       {"uid", flat ? 0U : ::geteuid()},
+       {"gid", flat ? 0U : ::getegid()}},
+      {{"source_fd", source}}, progress, cancel);
+}
+
+Digest TreeWorker::tree_digest(const std::string& staging_path, const std::string& name, CancelToken& cancel) {
+  const Json answer = ask(store_, ownership_, {{"verb", "digest"}, {"staging", staging_path}, {"name", name}}, {},
+                          no_progress(), cancel);
+  return Digest::parse(answer.at("hash").get<std::string>());
+}
+
+std::string TreeWorker::sha256(FdRef file, CancelToken& cancel) {
+  return ask(store_, ownership_, {{"verb", "sha256"}}, {{"archive_fd", file}}, no_progress(), cancel)
+      .at("sha256")
+      .get<std::string>();
+}
+
+std::vector<std::string> TreeWorker::deb_controls(const std::string& directory, const std::vector<std::string>& files,
+                                                  CancelToken& cancel) {
+  const Json answer = ask(store_, ownership_, {{"verb", "deb_controls"}, {"directory", directory}, {"files", files}}, {},
+                          no_progress(), cancel);
+  return answer.at("controls").get<std::vector<std::string>>();
+}
+
+void TreeWorker::make_directories(const std::string& staging_path, const std::vector<std::string>& names,
+                                  CancelToken& cancel) {
+  ask(store_, ownership_, {{"verb", "make_directories"}, {"staging", staging_path}, {"names", names}}, {},
+      no_progress(), cancel);
+}
+
+void TreeWorker::prepare_overlay(const std::string& staging_path, const std::string& name,
+                                 const std::vector<std::string>& lowers, const std::vector<PlacedFile>& files,
+                                 CancelToken& cancel) {
+  Json placed = Json::array();
+  for (const PlacedFile& file : files) placed.push_back({file.path, file.content, file.mode});
+  ask(store_, ownership_,
+      {{"verb", "prepare_overlay"}, {"staging", staging_path}, {"name", name}, {"lowers", lowers}, {"files", placed}},
+      {}, no_progress(), cancel);
+}
+
+void TreeWorker::ensure_tree(const Digest& layer, ProgressSink& progress, CancelToken& cancel) {
+  const store::LayerStore layers(store_);
+  if (layers.is_laid_out(layer)) return;
+  const store::LayerRecord record = layers.load(layer);
+  ask(store_, ownership_,
+      {{"verb", "ensure_tree"},
+       {"layer", layer.hex()},
+       {"index", record.index_object.hex()},
+       {"mtimes", record.mtimes_object.hex()}},
+      {}, progress, cancel);
+}
+
+void TreeWorker::remove(const std::string& relative) {
+  ask(store_, ownership_, {{"verb", "remove"}, {"path", relative}}, {}, no_progress(), CancelToken::process());
+}
+
+void remove_tree_any_owner(const store::StoreLayout& store, const std::string& relative) {
+  try {
+    remove_tree_at(store.root(), relative);
+  } catch (const SystemError& error) {
+    if (error.error_number() != EACCES && error.error_number() != EPERM) throw;
+    TreeWorker(store, Ownership::Mapped).remove(relative);
+  }
+}
+
+}  // namespace karapace::runtime
