@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Bad input: a clear error, exit status 2, and nothing changed.
+
+header='manifest_version = 1
+[base]
+image = "debian/12"
+'
+
+# refused PART-OF-THE-MESSAGE [BUILD-ARGUMENTS...]: builds bad.toml, whose bad.lock may be there.
+refused() {
+  local part=$1 before lock_before begin=$SECONDS
+  shift
+  before=$(store_listing)
+  lock_before=$(sha256sum bad.lock 2> /dev/null || echo none)
+  run_it karapace build bad.toml "$@"
+  expect_equal "exit status of a build that should name '$part' ($errors)" 2 "$status"
+  expect_contains "the message" "$part" "$errors"
+  expect_equal "the store after '$part'" "$before" "$(store_listing)"
+  expect_equal "the lock after '$part'" "$lock_before" "$(sha256sum bad.lock 2> /dev/null || echo none)"
+  [ $((SECONDS - begin)) -lt 60 ] || fail "refusing took $((SECONDS - begin)) s"
+  [ "${#errors}" -lt 2000 ] || fail "a message of ${#errors} bytes"
+}
+
+manifest() { printf '%s%s\n' "$header" "$1" > bad.toml; }
+
+check_bad_input_changes_nothing() {
+  rm -f bad.lock
+  manifest '[system]
+pakages = ["git"]'
+  refused "packages"
+  expect_contains "where" "bad.toml:5:1" "$errors"
+  manifest '[system]
+packages = "git"'
+  refused "packages"
+  manifest '[system]
+packages = ["git"]
+packages = ["curl"]'
+  refused "packages"
+  printf 'manifest_version = 1\n[base]\nimage = ""\n' > bad.toml
+  refused "image"
+  printf 'manifest_version = 1\n[base]\nimage = "debain/12"\n' > bad.toml
+  refused "debian/12"
+  manifest '[system]
+packages = ["no-such-package-here"]'
+  refused "no-such-package-here"
+  manifest '[system]
+packages = ["-oFoo"]'
+  refused "-oFoo"
+  manifest '[system]
+packages = ["git\nrm"]'
+  refused "packages"
+  manifest '[mounts]
+up = "./../..:/up"'
+  refused ".."
+  manifest '[mounts]
+up = "./:/../up"'
+  refused ".."
+  manifest "# "
+  head -c $((100 << 20)) /dev/zero | tr '\0' 'a' >> bad.toml
+  refused "large"
+  { printf '%sdeep = ' "$header"; printf '[%.0s' {1..10000}; printf ']%.0s' {1..10000}; echo; } > bad.toml
+  refused "bad.toml"
+  manifest "$(printf '# \xff\xfe')"
+  refused "UTF-8"
+  run_it karapace build no-such.toml
+  expect_equal "exit status for a missing manifest" 2 "$status"
+}
+
+check_bad_locks_are_refused() {
+  # Edited by hand: another version of one package.
+  cp dev.toml bad.toml
+  awk '!done && /^version = / { sub(/"[^"]*"/, "\"9.9.9-1\""); done = 1 } { print }' dev.lock > bad.lock
+  ! cmp -s dev.lock bad.lock || fail "the lock was not edited"
+  refused "lock"
+  # Of another manifest.
+  write_manifest bad.toml debian/13 '"git"'
+  cp dev.lock bad.lock
+  refused "lock"
+  # The same, but asked not to change anything.
+  sed 's/^packages = \[/&"hello", /' dev.toml > bad.toml
+  refused "lock" --locked
+  printf 'not a lock\n' > bad.lock
+  refused "bad.lock"
+}
+
+# serve ARGUMENTS...: a server on loopback that breaks what it serves; $port, ends with close_server.
+serve() {
+  local fifo
+  fifo=$(mktemp -u)
+  mkfifo "$fifo" "$fifo.in"
+  "$bin/karapace-test-http-server" "$@" < "$fifo.in" > "$fifo" &
+  server=$!
+  exec {server_in}> "$fifo.in" {server_out}< "$fifo"
+  rm "$fifo" "$fifo.in"
+  read -r -t 20 port <&"$server_out" || fail "the test server did not start"
+}
+close_server() {
+  exec {server_in}>&- {server_out}<&-
+  wait "$server" || fail "the test server failed"
+}
+
+# Like refused, but a part of a download may stay to be continued.
+refused_download() {
+  local part=$1 before
+  shift
+  before=$(store_listing | grep -v '^store/downloads')
+  run_it karapace build bad.toml "$@"
+  expect_equal "exit status of a build with a bad download ($errors)" 2 "$status"
+  expect_contains "the message" "$part" "$errors"
+  expect_equal "the store after a bad download" "$before" "$(store_listing | grep -v '^store/downloads')"
+}
+
+check_bad_downloads_are_refused() {
+  local sum
+  rm -f bad.lock
+  mkdir -p served tiny/etc
+  echo tiny > tiny/etc/hostname
+  head -c 3000000 /dev/urandom > tiny/etc/noise
+  tar -cf served/base.tar -C tiny .
+  sum=$(sha256sum served/base.tar | cut -d' ' -f1)
+  # Interrupted each time, then other bytes than the manifest says, then interrupted once and continued.
+  serve served --fault drop-midway=base.tar
+  write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=$sum" ''
+  refused_download "base.tar"
+  close_server
+  serve served
+  write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=${sum//[0-7]/8}" ''
+  refused_download "${sum//[0-7]/8}"
+  expect_contains "the message" "$sum" "$errors"
+  close_server
+  serve served --fault drop-midway=base.tar --times 1
+  write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=$sum" ''
+  expect_success karapace build bad.toml --name tiny
+  close_server
+  expect_success karapace destroy tiny --yes
+}
+
+check_packages_with_other_bytes_are_refused() {
+  local size path
+  # Where a repository is, is no part of the identity: this lock is whole, and its mirror serves zeros.
+  while read -r size path; do
+    mkdir -p "mirror/${path%/*}"
+    truncate -s "$size" "mirror/$path"
+  done < <(awk '/^size = / { size = $3 } /^path = / { gsub(/"/, "", $3); print size, $3 }' dev.lock)
+  serve mirror
+  cp dev.toml bad.toml
+  sed "s|^url = .*|url = \"http://127.0.0.1:$port\"|" dev.lock > bad.lock
+  store=$PWD/other-store
+  export KARAPACE_STORE=$store
+  expect_success karapace list
+  refused_download "sha256"
+  close_server
+}
