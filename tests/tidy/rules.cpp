@@ -68,14 +68,20 @@ bool is_raw_call(std::string_view before) {
   return kBeforeCalls.contains(word);
 }
 
+/// True if this file defines a member of that name: an unqualified call then means the member.
+bool defines_member(const std::string& code, const std::string& name) {
+  return std::regex_search(code, std::regex("\\w::" + name + "\\s*\\("));
+}
+
 Findings find_raw_calls(const SourceFile& file, const std::regex& names, const std::string& message) {
   const std::string code = code_only(file.text);
   Findings findings;
   for (std::sregex_iterator match(code.begin(), code.end(), names), end; match != end; ++match) {
     const auto at = static_cast<std::size_t>(match->position());
-    if (is_raw_call(std::string_view(code).substr(0, at))) {
-      findings.push_back({file.path, line_of(code, at), message + ": " + (*match)[1].str()});
-    }
+    const std::string_view before = std::string_view(code).substr(0, at);
+    if (!is_raw_call(before)) continue;
+    if (!trim_end(before).ends_with("::") && defines_member(code, (*match)[1])) continue;
+    findings.push_back({file.path, line_of(code, at), message + ": " + (*match)[1].str()});
   }
   return findings;
 }

@@ -73,6 +73,8 @@ TEST(TidyRules, RawCallsAreToldFromMembersAndDeclarations) {
         "layout::open(p);", "// open(p)", "log(\"open(p)\");", "UniqueFd& open(int);", "reopen(p);"}) {
     EXPECT_TRUE(cpp(check_syscalls, other).empty()) << other;
   }
+  EXPECT_TRUE(cpp(check_syscalls, "void Store::open(P p) {}\nopen(p);").empty());
+  EXPECT_EQ(cpp(check_syscalls, "void Store::open(P p) {}\n::open(p, 0);").size(), 1U);
   EXPECT_TRUE(cpp(check_syscalls, "open(p, 0);", "src/base/file_at.cpp").empty());
   EXPECT_TRUE(cpp(check_syscalls, "open(p, 0);", "src/store/tests/wal_test.cpp").empty());
 }

@@ -57,8 +57,8 @@ check_changed_hardware_unpacks_nothing() {
 check_one_more_package_fetches_one_package() {
   local before after
   before=$(packages)
-  sed 's/^packages = \[/&"hello", /' dev.toml > more.toml
-  grep -q hello more.toml || fail "examples/dev.toml has no one-line packages"
+  sed 's/^packages = \[/&\n  "hello",/' dev.toml > more.toml
+  grep -q hello more.toml || fail "examples/dev.toml has no packages"
   expect_success karapace build more.toml --name more --json
   expect_equal "downloaded files" 1 "$(json_value downloaded_files "$output")"
   after=$(packages)

@@ -78,7 +78,7 @@ check_bad_locks_are_refused() {
   cp dev.lock bad.lock
   refused "lock"
   # The same, but asked not to change anything.
-  sed 's/^packages = \[/&"hello", /' dev.toml > bad.toml
+  sed 's/^packages = \[/&\n  "hello",/' dev.toml > bad.toml
   refused "lock" --locked
   printf 'not a lock\n' > bad.lock
   refused "bad.lock"
