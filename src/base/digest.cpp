@@ -17,7 +17,7 @@ namespace karapace {
 namespace {
 
 // Large enough that read(2) costs nothing beside hashing, small enough to stay in the second-level cache.
-constexpr std::size_t kReadBytes = 128 * 1024;
+constexpr std::size_t kReadBytes = std::size_t{128} * 1024;
 
 /// -1 unless a lower-case hex digit.
 int hex_value(char digit) noexcept {

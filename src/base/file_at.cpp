@@ -124,7 +124,7 @@ std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path, 
 }
 
 std::string read_all(FdRef fd, std::size_t limit) {
-  constexpr std::size_t kChunk = 64 * 1024;
+  constexpr std::size_t kChunk = std::size_t{64} * 1024;
   std::string content;
   std::size_t used = 0;
   while (true) {

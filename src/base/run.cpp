@@ -18,8 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kStderrKept = 64 * 1024;
-constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kStderrKept = std::size_t{64} * 1024;
+constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 // More than a pipe holds, whatever sizes the pieces have.
 constexpr int kMaxReadsAfterEnd = 256;
 constexpr std::chrono::seconds kGraceTime(2);

@@ -30,13 +30,11 @@ void UniqueFd::reset() noexcept {
 void UniqueFd::close() {
   const int fd = std::exchange(fd_, -1);
   if (fd < 0) return;
-  const bool fail = fault::injected("close");
-  const int injected_error = errno;
+  int error_number = fault::injected("close") ? errno : 0;
   // Linux frees the number before it can fail, so a second close might hit somebody else's file; EINTR
   // tells nothing about the data, which is what fsync is for.
-  const int result = ::close(fd);
-  if (fail) throw SystemError(injected_error, "close");
-  if (result != 0 && errno != EINTR) throw_errno("close");
+  if (::close(fd) != 0 && errno != EINTR && error_number == 0) error_number = errno;
+  if (error_number != 0) throw SystemError(error_number, "close");
 }
 
 FdRef FdRef::cwd() noexcept { return FdRef(AT_FDCWD); }

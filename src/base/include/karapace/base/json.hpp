@@ -15,7 +15,7 @@ using Json = nlohmann::json;                 // keys sorted
 using OrderedJson = nlohmann::ordered_json;  // keys in declared order
 
 struct JsonLimits {
-  std::size_t max_bytes = 16 * 1024 * 1024;
+  std::size_t max_bytes = std::size_t{16} * 1024 * 1024;
   std::size_t max_depth = 64;
 };
 /// Strict: UTF-8, no duplicate keys, no trailing text. Throws InvalidInput naming `what`.

@@ -73,7 +73,8 @@ class ChildProcess {
 [[nodiscard]] ChildProcess spawn(const Command& command);
 
 struct RunLimits {
-  std::size_t max_output_bytes = 64 * 1024 * 1024;  // of stdout; more is InvalidInput and ends the child
+  std::size_t max_output_bytes =
+      std::size_t{64} * 1024 * 1024;  // of stdout; more is InvalidInput and ends the child
   std::chrono::milliseconds deadline = std::chrono::hours(6);
 };
 struct RunResult {

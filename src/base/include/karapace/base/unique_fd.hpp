@@ -42,8 +42,8 @@ class UniqueFd {
 /// Borrows a descriptor for one call. Converts from UniqueFd, which must outlive the call.
 class FdRef {
  public:
-  FdRef(const UniqueFd& fd) noexcept
-      : fd_(fd.get()) {}  // NOLINT(google-explicit-constructor): borrowing is the point
+  // NOLINTNEXTLINE(google-explicit-constructor): borrowing is the point
+  FdRef(const UniqueFd& fd) noexcept : fd_(fd.get()) {}
   /// For the standard streams and AT_FDCWD.
   [[nodiscard]] static FdRef from_raw(int fd) noexcept { return FdRef(fd); }
   [[nodiscard]] static FdRef cwd() noexcept;
