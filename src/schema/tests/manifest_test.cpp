@@ -188,6 +188,25 @@ TEST(Manifest, SyntaxErrorsHaveAPosition) {
   EXPECT_SAYS(error_of("manifest_version = 1\nbase = \"unterminated\n"), ":2:");
 }
 
+TEST(Manifest, BadTableNamesHaveAPosition) {
+  EXPECT_SAYS(error_of("manifest_version = 1\n [^a]\n"), "2:3: not valid TOML: expected the name of a table");
+  EXPECT_SAYS(error_of("[[ =a]]\n"), "1:4: not valid TOML: expected the name of a table");
+  EXPECT_SAYS(error_of("[]\n"), ":1:2: not valid TOML");
+  EXPECT_SAYS(error_of("["), ":1:");
+  EXPECT_SAYS(error_of("[a.^]"), ":1:");
+  EXPECT_SAYS(error_of(repeat("[", 10'000)), "1:3: not valid TOML: expected the name of a table");
+}
+
+TEST(Manifest, OnlyStringsAndCommentsHoldMoreThanAscii) {
+  EXPECT_SAYS(error_of("a = 1\n  \u00E1 = 2\n"),
+              "2:3: not valid TOML: a character outside ASCII that is not in quotes");
+  EXPECT_SAYS(error_of("a\u00A0= 1\n"), "1:2: not valid TOML: a character outside ASCII");
+  EXPECT_SAYS(error_of("a = 1\n\uFEFF"), "2:1: not valid TOML: a character outside ASCII");
+  EXPECT_SAYS(error_of("\uFEFF\uFEFFa = 1\n"), "a character outside ASCII");
+  EXPECT_SAYS(error_with("[system]\npackages = [\u201Cgit\u201D]\n"),
+              "5:13: not valid TOML: a character outside ASCII");
+}
+
 TEST(Manifest, EmptyImageIsRefused) {
   EXPECT_SAYS(error_of("manifest_version = 1\n[base]\nimage = \"\"\n"), "3:9: base.image must not be empty");
   EXPECT_SAYS(error_of("manifest_version = 1\n[base]\nimage = \" \u3000\"\n"),
@@ -321,7 +340,6 @@ TEST(Manifest, DeepNestingIsAnErrorInEveryForm) {
       dotted + " = 1",
       "[" + dotted + "]",
       "[[" + dotted + "]]",
-      repeat("[", deep),
       "x = {" + dotted + " = 1}",
       "a" + repeat(" . \"b\"", deep) + " = 1",
       "x = \"\"\"\"\"\"\"\ny = " + repeat("[", deep),
