@@ -52,8 +52,11 @@ int dispatch(const std::vector<std::string>& words, const Manner& manner) {
     invocation.has("help") ? print_help(invocation) : print_version(invocation.json());
     return kSuccess;
   }
-  if (invocation.command == nullptr)
-    throw UsageError(nullptr, "which command?", "karapace --help lists them");
+  if (invocation.command == nullptr) {
+    if (manner.json) throw UsageError(nullptr, "which command?", "karapace --help lists them");
+    write_stderr(program_help());
+    return kBadInput;
+  }
   apply_log_level(invocation);
   if (!manner.session) install_cancel_handlers();
   return invocation.command->run(invocation);
