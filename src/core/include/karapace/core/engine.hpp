@@ -23,10 +23,11 @@ namespace karapace::core {
 
 struct BuildOptions {
   std::optional<std::string> name;
-  bool locked = false;                // fail if the lock would change
-  bool offline = false;               // open no socket
-  bool require_pinned_image = false;  // base.image must name its bytes: URL with sha256, digest, or local with lock
-  bool update = false;                // --update: resolve anew
+  bool locked = false;   // fail if the lock would change
+  bool offline = false;  // open no socket
+  bool require_pinned_image =
+      false;            // base.image must name its bytes: URL with sha256, digest, or local with lock
+  bool update = false;  // --update: resolve anew
   std::vector<std::string> update_packages;  // --update PKG...: only these (and what they need)
 };
 
@@ -39,7 +40,7 @@ struct BuildResult {
   std::string short_id;
   std::optional<std::string> name;
   std::string lock_path;
-  bool up_to_date = false;    // nothing had to be done
+  bool up_to_date = false;  // nothing had to be done
   bool lock_changed = false;
   std::uint64_t downloaded_bytes = 0;
   std::uint64_t downloaded_files = 0;
@@ -72,9 +73,9 @@ struct DestroyResult {
 
 struct DoctorCheck {
   std::string name;
-  std::string status;   // "pass", "fail", "warn", "info"
+  std::string status;  // "pass", "fail", "warn", "info"
   std::string message;
-  std::string fix;      // may be empty
+  std::string fix;  // may be empty
 };
 struct DoctorReport {
   std::vector<DoctorCheck> checks;
@@ -101,16 +102,19 @@ class Engine {
   /// Resolves and writes the lock, builds nothing but what resolution needs (the base).
   LockFile lock(const std::string& manifest_path, const BuildOptions& options);
   BuildResult build(const std::string& manifest_path, const BuildOptions& options);
-  /// Builds first; the environment this manifest had before gives its name and home to the new one and is then destroyed.
+  /// Builds first; the environment this manifest had before gives its name and home to the new one and is
+  /// then destroyed.
   BuildResult rebuild(const std::string& manifest_path, const BuildOptions& options);
 
   /// By 64-digit id, short id, unique prefix of 4 or more, or name. An empty reference means the manifest
-  /// "karapace.toml" in the current directory (through its lock). Throws NotFound with suggestions, InvalidInput if ambiguous.
+  /// "karapace.toml" in the current directory (through its lock). Throws NotFound with suggestions,
+  /// InvalidInput if ambiguous.
   [[nodiscard]] EnvironmentView find_environment(std::string_view reference) const;
   [[nodiscard]] EnvironmentList list() const;
 
   /// For enter and exec. The caller then calls runtime::become_session or spawn_session with the store below.
-  [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment, const SessionOptions& options);
+  [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment,
+                                                         const SessionOptions& options);
   [[nodiscard]] const store::StoreLayout& store() const;
 
   runtime::StopResult stop(const EnvironmentView& environment, std::chrono::milliseconds grace);
@@ -120,8 +124,9 @@ class Engine {
   [[nodiscard]] store::IntegrityReport verify_store();
   [[nodiscard]] DoctorReport doctor();
 
+  struct Impl;  // shared by the use cases, see impl.hpp
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

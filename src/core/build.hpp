@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The build use case. In order: read manifest and lock and decide what is missing (build_inputs), make the
+// lock complete (build_lock), make sure that its layers are there (build_layers), then write the lock and
+// last the record (build).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "impl.hpp"
+#include "karapace/runtime/backend.hpp"
+#include "karapace/schema/lock_file.hpp"
+#include "karapace/schema/manifest.hpp"
+
+namespace karapace::core {
+
+/// What the user asked for, read and checked. Reading it changes nothing.
+struct BuildInputs {
+  std::string manifest_path;  // absolute
+  std::string manifest_directory;
+  std::string lock_path;
+  Manifest manifest;
+  std::optional<LockFile> old_lock;  // verified against itself, not yet against the manifest
+  std::optional<std::string> name;   // asked for, or made from the file's name if that is free
+  bool name_is_default = false;
+};
+/// Throws InvalidInput for whatever is wrong with manifest, lock, options or name; `layout` may be null (no
+/// store yet).
+[[nodiscard]] BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
+                                            const std::string& store_root, const store::StoreLayout* layout);
+
+/// What of the old lock can be kept.
+struct BuildPlan {
+  bool resolve_base = false;
+  bool resolve_packages = false;
+  std::vector<std::string> names;   // packages and apps of the manifest
+  std::vector<LockedPackage> keep;  // locked packages whose versions stay if they can
+  LockFile lock;                    // old lock with the manifest's policy applied, or an empty one
+};
+/// Throws InvalidInput where the options forbid what would have to be done (--locked, --offline, foreign
+/// lock).
+[[nodiscard]] BuildPlan plan_build(const BuildInputs& inputs, const BuildOptions& options);
+
+class Build {
+ public:
+  Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inputs);
+  BuildResult run();
+  /// Only until the lock is complete; writes it.
+  LockFile run_lock();
+
+ private:
+  [[nodiscard]] std::optional<BuildResult> try_up_to_date();
+  void begin();
+  void complete_lock();
+  void resolve_base();
+  void resolve_packages();
+  void ensure_base();
+  void ensure_dependencies();
+  [[nodiscard]] bool layer_ready(const std::string& digest);
+  void fetch(const std::vector<runtime::Artefact>& artefacts);
+  [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
+  [[nodiscard]] runtime::BuildContext context();
+  void check_reproduced(std::string_view what, const std::string& expected, const Digest& found) const;
+  void save_lock_file();
+  void publish();
+  [[nodiscard]] store::EnvRecord make_record(std::optional<store::EnvRecord> existing);
+  [[nodiscard]] std::vector<std::string> dependency_layers() const;
+  [[nodiscard]] BuildResult result(bool up_to_date) const;
+  void step(std::string_view name, std::string_view detail);
+
+  Engine::Impl& engine_;
+  const BuildOptions& options_;
+  BuildInputs inputs_;
+  BuildPlan plan_;
+  std::unique_ptr<runtime::Backend> backend_;
+  std::optional<FileLock> store_lock_;
+  std::optional<FileLock> env_lock_;
+  std::optional<store::Operation> operation_;
+  LockFile lock_;
+  bool lock_changed_ = false;
+  std::uint64_t downloaded_bytes_ = 0;
+  std::uint64_t downloaded_files_ = 0;
+  std::vector<StepTime> timings_;
+  std::chrono::steady_clock::time_point step_began_;
+};
+
+}  // namespace karapace::core

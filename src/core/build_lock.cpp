@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making the lock complete: the base is pinned and built (its tree digest is part of the identity), then the
+// package closure.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "build.hpp"
+#include "karapace/store/layer.hpp"
+#include "karapace/store/object_store.hpp"
+
+namespace karapace::core {
+namespace {
+
+/// Repositories by name; those of `more` win, so that a fresh resolution can move a suite.
+void merge_repositories(std::vector<Repository>& into, const std::vector<Repository>& more) {
+  for (const auto& repository : more) {
+    const auto same = std::ranges::find(into, repository.name, &Repository::name);
+    if (same == into.end()) {
+      into.push_back(repository);
+    } else {
+      *same = repository;
+    }
+  }
+}
+
+void drop_unused_repositories(LockFile& lock) {
+  const auto used = [&](const std::string& name) {
+    const auto from = [&](const LockedPackage& package) { return package.repository == name; };
+    return std::ranges::any_of(lock.resolved_packages, from) || std::ranges::any_of(lock.base.packages, from);
+  };
+  std::erase_if(lock.repositories, [&](const Repository& repository) { return !used(repository.name); });
+}
+
+}  // namespace
+
+void Build::complete_lock() {
+  lock_ = plan_.lock;
+  if (plan_.resolve_base) resolve_base();
+  ensure_base();
+  if (plan_.resolve_packages) resolve_packages();
+  drop_unused_repositories(lock_);
+  seal_identity(lock_);
+}
+
+void Build::resolve_base() {
+  step("resolve", inputs_.manifest.base_image);
+  auto build = context();
+  auto resolution = backend_->resolve_base(build);
+  lock_.base = std::move(resolution.pin);
+  merge_repositories(lock_.repositories, resolution.repositories);
+  lock_.base_image_digest.clear();
+  lock_.dependency_layer.clear();
+}
+
+void Build::resolve_packages() {
+  lock_.dependency_layer.clear();
+  if (plan_.names.empty()) {
+    lock_.resolved_packages.clear();
+    return;
+  }
+  const auto kept = options_.offline ? plan_.keep : fetch_what_is_left_of(plan_.keep);
+  step("resolve", fmt::format("{} packages", plan_.names.size()));
+  auto build = context();
+  auto resolution = backend_->resolve_packages(build, Digest::parse(lock_.base_image_digest), plan_.names,
+                                               kept, lock_.repositories);
+  lock_.resolved_packages = std::move(resolution.packages);
+  merge_repositories(lock_.repositories, resolution.repositories);
+}
+
+std::vector<LockedPackage> Build::fetch_what_is_left_of(const std::vector<LockedPackage>& packages) {
+  if (packages.empty() || backend_->name() == "mock") return packages;
+  // A locked package that is gone from its mirror is no reason to refuse adding another one: it moves, and
+  // the lock shows it.
+  try {
+    fetch(backend_->package_artefacts(packages, lock_.repositories));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::NoSpace) throw;
+    engine_.progress.note(fmt::format("some locked packages can no longer be had: {}", error.what()));
+  }
+  const store::PackageStore store(*engine_.layout);
+  std::vector<LockedPackage> present;
+  std::ranges::copy_if(packages, std::back_inserter(present),
+                       [&](const LockedPackage& package) { return store.contains(package.sha256); });
+  return present;
+}
+
+}  // namespace karapace::core

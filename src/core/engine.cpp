@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/core/engine.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "impl.hpp"
+#include "karapace/runtime/worker.hpp"
+
+namespace karapace::core {
+
+std::string absolute_path(const std::string& path) {
+  return std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
+}
+
+std::string directory_of(const std::string& absolute) {
+  return std::filesystem::path(absolute).parent_path().string();
+}
+
+store::StoreLayout& Engine::Impl::open() {
+  if (!layout) {
+    throw Error(ErrorCode::NotFound, fmt::format("there is no store at {}", root),
+                "build an environment first: karapace build");
+  }
+  return *layout;
+}
+
+store::StoreLayout& Engine::Impl::open_or_create() {
+  KARAPACE_ASSERT(access == Access::Write);
+  if (!layout) layout = store::StoreLayout::open_or_create(root);
+  return *layout;
+}
+
+void Engine::Impl::recover() {
+  if (!layout) return;
+  const store::StoreLayout& store = *layout;
+  const auto report = store::recover(
+      store, [&store](const std::string& relative) { runtime::remove_tree_any_owner(store, relative); });
+  for (const auto& name : report.set_aside) {
+    progress.note(fmt::format("a damaged journal entry was set aside: store/wal/corrupt/{}", name));
+  }
+}
+
+void Engine::Impl::wait_note(std::string_view whom) const {
+  progress.note(fmt::format("waiting for {}", whom));
+}
+
+Engine::Engine(std::string store_root, Access access, ProgressSink& progress, CancelToken& cancel)
+    : impl_(new Impl{std::move(store_root), access, progress, cancel, std::nullopt}) {
+  impl_->layout = store::StoreLayout::open_existing(impl_->root);
+  if (access == Access::Write) impl_->recover();
+}
+
+Engine::~Engine() = default;
+
+const store::StoreLayout& Engine::store() const { return impl_->open(); }
+
+EnvironmentView make_view(const store::StoreLayout& layout, store::EnvRecord record) {
+  EnvironmentView view;
+  view.state = record.state;
+  if (record.state == store::EnvState::Built || record.state == store::EnvState::Frozen) {
+    const auto status = runtime::session_status(layout, record.env_id);
+    if (status.running) {
+      view.state = store::EnvState::Running;
+      view.holder_pid = status.holder_pid;
+    }
+  }
+  view.record = std::move(record);
+  return view;
+}
+
+EnvironmentList Engine::list() const {
+  EnvironmentList result;
+  if (!impl_->layout) return result;
+  const store::MetadataStore metadata(*impl_->layout);
+  auto records = metadata.list();
+  result.bad = std::move(records.bad);
+  result.environments.reserve(records.records.size());
+  for (auto& record : records.records)
+    result.environments.push_back(make_view(*impl_->layout, std::move(record)));
+  return result;
+}
+
+store::IntegrityReport Engine::verify_store() {
+  if (!impl_->layout) return {};
+  return store::verify_store(*impl_->layout, impl_->progress, impl_->cancel);
+}
+
+}  // namespace karapace::core

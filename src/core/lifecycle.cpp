@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// init, stop, destroy, rename: small operations on one environment, and what its state allows.
+
+#include <fmt/format.h>
+
+#include "impl.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/core/engine.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/schema/identity.hpp"
+#include "karapace/store/object_store.hpp"
+
+namespace karapace::core {
+namespace {
+
+/// The record as it is under the environment's lock: it may have changed since it was looked up.
+EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id) {
+  auto record = store::MetadataStore(layout).find(env_id);
+  if (!record) {
+    throw Error(ErrorCode::NotFound, fmt::format("environment {} was just removed by somebody else",
+                                                 env_id.substr(0, EnvId::kShortLength)));
+  }
+  return make_view(layout, std::move(*record));
+}
+
+}  // namespace
+
+void require_not_running(const EnvironmentView& environment, std::string_view verb) {
+  if (environment.state != store::EnvState::Running) return;
+  throw Error(ErrorCode::Conflict,
+              fmt::format("cannot {} {}: a session is open in it", verb, environment.record.short_id),
+              fmt::format("karapace stop {}", environment.record.short_id));
+}
+
+EnvironmentView Engine::init(const std::string& manifest_path) {
+  const Manifest manifest = load_manifest(manifest_path);
+  store::StoreLayout& layout = impl_->open_or_create();
+  const EnvId id = compute_preliminary_id(manifest);
+  store::MetadataStore metadata(layout);
+  if (auto existing = metadata.find(id.str())) return make_view(layout, std::move(*existing));
+
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  store::EnvRecord record;
+  record.env_id = id.str();
+  record.short_id = id.short_id();
+  record.manifest_hash = store::ObjectStore(layout).put(manifest_canonical_json(manifest)).hex();
+  record.created_at = record.updated_at = format_rfc3339(now());
+  record.ownership = std::string(to_string(manifest.ownership));
+  record.manifest_path = absolute_path(manifest_path);
+  metadata.put(record);
+  return make_view(layout, std::move(record));
+}
+
+runtime::StopResult Engine::stop(const EnvironmentView& environment, std::chrono::milliseconds grace) {
+  // No lock: a session holds none either, and stopping must work while anything else waits.
+  return runtime::stop_sessions(impl_->open(), environment.record.env_id, grace);
+}
+
+DestroyResult Engine::destroy(const EnvironmentView& environment) {
+  const std::string env_id = environment.record.env_id;
+  store::StoreLayout& layout = impl_->open();
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  const auto lock = layout.lock_environment(env_id, [&] {
+    impl_->wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
+  });
+  const EnvironmentView current = reload(layout, env_id);
+  require_not_running(current, "destroy");
+
+  // From here on it is destroyed, whatever happens: recovery rolls forward. Unreachable first, bytes last.
+  auto operation = store::Operation::begin(layout, store::OpKind::Destroy, env_id,
+                                           {{store::WalStep::Kind::FinishDestroy, env_id}});
+  store::MetadataStore(layout).remove(env_id);
+  runtime::remove_tree_any_owner(layout, "env/" + env_id);
+  operation.finish();
+  return {env_id, current.record.name};
+}
+
+EnvironmentView Engine::rename(const EnvironmentView& environment, const std::string& new_name) {
+  store::check_env_name(new_name);
+  const std::string env_id = environment.record.env_id;
+  store::StoreLayout& layout = impl_->open();
+  const auto lock = layout.lock_environment(env_id, [&] {
+    impl_->wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
+  });
+  EnvironmentView current = reload(layout, env_id);
+  if (current.record.name != new_name) {
+    current.record.name = new_name;
+    current.record.updated_at = format_rfc3339(now());
+    store::MetadataStore(layout).put(current.record);
+  }
+  return current;
+}
+
+}  // namespace karapace::core

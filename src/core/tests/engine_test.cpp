@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's lifecycle on the mock backend: no kernel features, real files, real records.
+#include "karapace/core/engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "karapace/base/clock.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/store/layer.hpp"
+
+namespace karapace::core {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_text(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() : directory_(fs::temp_directory_path() / ("karapace-engine-" + random_hex(8))) {
+    fs::create_directories(directory_ / "project");
+  }
+  ~EngineTest() override {
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+
+  std::string write_manifest(const std::string& name, const std::string& packages,
+                             const std::string& more = {}, const std::string& image = "rolling") {
+    const fs::path path = directory_ / "project" / name;
+    std::ofstream(path) << "manifest_version = 1\n[base]\nimage = \"" << image << "\"\n[system]\npackages = ["
+                        << packages << "]\n[runtime]\nbackend = \"mock\"\n"
+                        << more;
+    return path.string();
+  }
+  Engine engine(Access access = Access::Write) {
+    return Engine((directory_ / "store").string(), access, no_progress(), cancel_);
+  }
+  BuildResult build(const std::string& manifest, const BuildOptions& options = {}) {
+    return engine().build(manifest, options);
+  }
+  template <typename F>
+  ErrorCode code_of(F&& body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      last_message_ = error.what();
+      return error.code();
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return ErrorCode::Internal;
+  }
+
+  fs::path directory_;
+  CancelToken& cancel_ = CancelToken::process();
+  std::string last_message_;
+};
+
+TEST_F(EngineTest, BuildWritesLockAndRecordAndIsBuilt) {
+  const auto result = build(write_manifest("karapace.toml", "'git', 'curl'"));
+  EXPECT_TRUE(fs::exists(directory_ / "project" / "karapace.lock"));
+  EXPECT_EQ(result.short_id, result.env_id.substr(0, 12));
+  const auto list = engine(Access::Read).list();
+  ASSERT_EQ(list.environments.size(), 1U);
+  EXPECT_EQ(list.environments[0].state, store::EnvState::Built);
+  EXPECT_EQ(list.environments[0].record.dependency_layers.size(), 1U);
+}
+
+TEST_F(EngineTest, SecondBuildChangesNothing) {
+  const auto manifest = write_manifest("karapace.toml", "'git'");
+  const auto first = build(manifest);
+  const auto lock_time = fs::last_write_time(directory_ / "project" / "karapace.lock");
+  const auto second = build(manifest);
+  EXPECT_TRUE(second.up_to_date);
+  EXPECT_FALSE(second.lock_changed);
+  EXPECT_EQ(first.env_id, second.env_id);
+  EXPECT_EQ(lock_time, fs::last_write_time(directory_ / "project" / "karapace.lock"));
+}
+
+TEST_F(EngineTest, SameManifestInAnotherStoreGivesTheSameIdAndLayers) {
+  const auto manifest = write_manifest("karapace.toml", "'git', 'make'");
+  const auto first = build(manifest);
+  fs::remove(directory_ / "project" / "karapace.lock");
+  Engine other((directory_ / "elsewhere").string(), Access::Write, no_progress(), cancel_);
+  const auto second = other.build(manifest, {});
+  EXPECT_EQ(first.env_id, second.env_id);
+  EXPECT_EQ(first.base_layer, second.base_layer);
+  EXPECT_EQ(first.dependency_layers, second.dependency_layers);
+}
+
+TEST_F(EngineTest, PolicyChangeGivesANewIdAndSharesEveryLayer) {
+  const auto first = build(write_manifest("karapace.toml", "'git'"));
+  const auto second = build(write_manifest("karapace.toml", "'git'", "[hardware]\ngpu = true\n"));
+  EXPECT_NE(first.env_id, second.env_id);
+  EXPECT_EQ(first.base_layer, second.base_layer);
+  EXPECT_EQ(first.dependency_layers, second.dependency_layers);
+}
+
+TEST_F(EngineTest, AddedPackageKeepsTheOthersInTheLock) {
+  const auto manifest = write_manifest("karapace.toml", "'git'");
+  build(manifest);
+  const std::string before = read_text(directory_ / "project" / "karapace.lock");
+  const auto second = build(write_manifest("karapace.toml", "'git', 'jq'"));
+  EXPECT_TRUE(second.lock_changed);
+  const auto lock = load_lock(second.lock_path);
+  ASSERT_TRUE(lock);
+  EXPECT_EQ(lock->resolved_packages.size(), 2U);
+  EXPECT_NE(before, read_text(second.lock_path));
+}
+
+TEST_F(EngineTest, LockedBuildRefusesAChangedManifestAndChangesNothing) {
+  build(write_manifest("karapace.toml", "'git'"));
+  const std::string before = read_text(directory_ / "project" / "karapace.lock");
+  const auto manifest = write_manifest("karapace.toml", "'git', 'jq'");
+  BuildOptions locked;
+  locked.locked = true;
+  EXPECT_EQ(code_of([&] { build(manifest, locked); }), ErrorCode::InvalidInput);
+  EXPECT_NE(last_message_.find("jq"), std::string::npos) << last_message_;
+  EXPECT_EQ(before, read_text(directory_ / "project" / "karapace.lock"));
+  EXPECT_EQ(engine().list().environments.size(), 1U);
+}
+
+TEST_F(EngineTest, LockedBuildWithoutALockIsRefused) {
+  BuildOptions locked;
+  locked.locked = true;
+  EXPECT_EQ(code_of([&] { build(write_manifest("karapace.toml", "'git'"), locked); }),
+            ErrorCode::InvalidInput);
+  EXPECT_FALSE(fs::exists(directory_ / "store" / "store" / "metadata"));
+}
+
+TEST_F(EngineTest, LockOfAnotherManifestIsRefusedUntilUpdateIsAsked) {
+  build(write_manifest("a.toml", "'git'", {}, "rolling"));
+  const auto manifest = write_manifest("b.toml", "'git'", {}, "debian/12");
+  fs::copy_file(directory_ / "project" / "a.lock", directory_ / "project" / "b.lock");
+  EXPECT_EQ(code_of([&] { build(manifest); }), ErrorCode::InvalidInput);
+  BuildOptions update;
+  update.update = true;
+  EXPECT_NO_THROW(build(manifest, update));
+}
+
+TEST_F(EngineTest, LockEditedByHandIsRefused) {
+  const auto manifest = write_manifest("karapace.toml", "'git'");
+  build(manifest);
+  std::string text = read_text(directory_ / "project" / "karapace.lock");
+  const auto position = text.find("0.0.0-mock");
+  ASSERT_NE(position, std::string::npos);
+  text.replace(position, 10, "0.0.1-mock");
+  std::ofstream(directory_ / "project" / "karapace.lock") << text;
+  EXPECT_EQ(code_of([&] { build(manifest); }), ErrorCode::InvalidInput);
+}
+
+TEST_F(EngineTest, TwoManifestsSideBySideHaveTheirOwnLocks) {
+  const auto a = build(write_manifest("a.toml", "'git'"));
+  const auto b = build(write_manifest("b.toml", "'curl'"));
+  EXPECT_NE(a.env_id, b.env_id);
+  EXPECT_EQ(load_lock((directory_ / "project" / "a.lock").string())->env_id, a.env_id);
+  EXPECT_EQ(load_lock((directory_ / "project" / "b.lock").string())->env_id, b.env_id);
+  EXPECT_EQ(engine().rebuild((directory_ / "project" / "b.toml").string(), {}).env_id, b.env_id);
+  EXPECT_EQ(engine().list().environments.size(), 2U);
+}
+
+TEST_F(EngineTest, NameComesFromTheManifestFileAndMovesToTheNewestBuild) {
+  const auto first = build(write_manifest("dev.toml", "'git'"));
+  EXPECT_EQ(first.name, "dev");
+  const auto second = build(write_manifest("dev.toml", "'git', 'jq'"));
+  EXPECT_EQ(second.name, "dev");
+  EXPECT_EQ(engine().find_environment("dev").record.env_id, second.env_id);
+  EXPECT_FALSE(engine().find_environment(first.env_id).record.name);
+}
+
+TEST_F(EngineTest, NameTakenByAnotherManifestIsRefusedBeforeAnyWork) {
+  BuildOptions named;
+  named.name = "shared-name";
+  build(write_manifest("a.toml", "'git'"), named);
+  EXPECT_EQ(code_of([&] { build(write_manifest("b.toml", "'curl'"), named); }), ErrorCode::InvalidInput);
+  EXPECT_FALSE(fs::exists(directory_ / "project" / "b.lock"));
+}
+
+TEST_F(EngineTest, RebuildReplacesTheOldEnvironmentAndCarriesNameAndHome) {
+  const auto first = build(write_manifest("dev.toml", "'git'"));
+  std::ofstream(directory_ / "store" / "env" / first.env_id / "home" / "notes.txt") << "mine";
+  const auto second = engine().rebuild(write_manifest("dev.toml", "'git', 'jq'"), {});
+  EXPECT_EQ(second.name, "dev");
+  EXPECT_EQ(engine().list().environments.size(), 1U);
+  EXPECT_EQ(read_text(directory_ / "store" / "env" / second.env_id / "home" / "notes.txt"), "mine");
+}
+
+TEST_F(EngineTest, RebuildOfAnUnchangedManifestKeepsWhatTheUserChanged) {
+  const auto manifest = write_manifest("dev.toml", "'git'");
+  const auto first = build(manifest);
+  const auto drift = directory_ / "store" / "env" / first.env_id / "upper" / "drift";
+  std::ofstream(drift) << "work";
+  EXPECT_EQ(engine().rebuild(manifest, {}).env_id, first.env_id);
+  EXPECT_EQ(read_text(drift), "work");
+}
+
+TEST_F(EngineTest, DestroyRemovesRecordAndDirectoryAndBuildBringsTheSameIdBack) {
+  const auto manifest = write_manifest("dev.toml", "'git'");
+  const auto first = build(manifest);
+  {
+    auto e = engine();
+    e.destroy(e.find_environment("dev"));
+  }
+  EXPECT_FALSE(fs::exists(directory_ / "store" / "env" / first.env_id));
+  EXPECT_TRUE(engine().list().environments.empty());
+  EXPECT_EQ(build(manifest).env_id, first.env_id);
+}
+
+TEST_F(EngineTest, EnvironmentIsFoundByIdShortIdPrefixAndNameButNotByAShortPrefix) {
+  const auto result = build(write_manifest("dev.toml", "'git'"));
+  auto e = engine(Access::Read);
+  for (const std::string& reference : {result.env_id, result.short_id, result.env_id.substr(0, 4),
+                                       std::string("dev"), directory_.string() + "/project/dev.toml"}) {
+    EXPECT_EQ(e.find_environment(reference).record.env_id, result.env_id) << reference;
+  }
+  EXPECT_EQ(code_of([&] { (void)e.find_environment(result.env_id.substr(0, 3)); }), ErrorCode::NotFound);
+  EXPECT_EQ(code_of([&] { (void)e.find_environment("dew"); }), ErrorCode::NotFound);
+}
+
+TEST_F(EngineTest, RenameIsSeenAndAConflictIsRefused) {
+  build(write_manifest("a.toml", "'git'"));
+  build(write_manifest("b.toml", "'curl'"));
+  auto e = engine();
+  EXPECT_EQ(e.rename(e.find_environment("a"), "alpha").record.name, "alpha");
+  EXPECT_NO_THROW((void)e.find_environment("alpha"));
+  EXPECT_EQ(code_of([&] { (void)e.find_environment("a"); }), ErrorCode::NotFound);
+  EXPECT_NE(code_of([&] { e.rename(e.find_environment("b"), "alpha"); }), ErrorCode::Internal);
+}
+
+TEST_F(EngineTest, ReadingAMissingStoreCreatesNothing) {
+  EXPECT_TRUE(engine(Access::Read).list().environments.empty());
+  EXPECT_FALSE(fs::exists(directory_ / "store"));
+  EXPECT_EQ(code_of([&] { (void)engine(Access::Write).find_environment("dev"); }), ErrorCode::NotFound);
+  EXPECT_FALSE(fs::exists(directory_ / "store"));
+}
+
+TEST_F(EngineTest, OfflineBuildFromALockWorksInAnEmptyStoreOfTheMock) {
+  const auto manifest = write_manifest("dev.toml", "'git'");
+  const auto first = build(manifest);
+  fs::remove_all(directory_ / "store");
+  BuildOptions options;
+  options.offline = true;
+  options.locked = true;
+  EXPECT_EQ(build(manifest, options).env_id, first.env_id);
+}
+
+TEST_F(EngineTest, InitRecordsADefinedEnvironmentAndWritesNoLock) {
+  const auto manifest = write_manifest("dev.toml", "'git'");
+  const auto view = engine().init(manifest);
+  EXPECT_EQ(view.state, store::EnvState::Defined);
+  EXPECT_FALSE(fs::exists(directory_ / "project" / "dev.lock"));
+  EXPECT_EQ(code_of([&] {
+              auto e = engine();
+              (void)e.prepare_session(e.find_environment(view.record.env_id), {});
+            }),
+            ErrorCode::Conflict);
+}
+
+TEST_F(EngineTest, BuildLeavesNothingInStagingOrJournal) {
+  build(write_manifest("dev.toml", "'git'"));
+  EXPECT_TRUE(fs::is_empty(directory_ / "store" / "store" / "staging"));
+  EXPECT_TRUE(fs::is_empty(directory_ / "store" / "store" / "wal"));
+  EXPECT_TRUE(engine().verify_store().failed.empty());
+}
+
+}  // namespace
+}  // namespace karapace::core
