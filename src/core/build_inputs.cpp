@@ -128,7 +128,7 @@ void check_update_names(const BuildPlan& plan, const BuildOptions& options) {
 }  // namespace
 
 BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
-                              const std::string& store_root, const store::StoreLayout* layout) {
+                              const std::string& /*store_root*/, const store::StoreLayout* layout) {
   if (options.locked && (options.update || !options.update_packages.empty())) {
     throw Error(ErrorCode::InvalidInput, "--locked and --update contradict each other");
   }
