@@ -99,12 +99,15 @@ class Maker {
     const std::optional<struct stat> info = stat_at(dir, name);
     if (!info) return;
     if (options_.owners && pick(2) == 0 && info->st_nlink < 2) {
-      if (::fchownat(dir.get(), name.c_str(), pick(3), pick(3), AT_SYMLINK_NOFOLLOW) != 0)
-        throw_errno("chown");
+      const uid_t uid = ::geteuid() == 0 ? pick(3) : ::geteuid();
+      const gid_t gid = ::geteuid() == 0 ? pick(3) : ::getegid();
+      if (::fchownat(dir.get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) throw_errno("chown");
     }
-    static const std::vector<mode_t> kModes{0644, 0755, 0600, 0, 04755, 02755, 01777, 0444, 0111};
+    static const std::vector<mode_t> kAnyModes{0644, 0755, 0600, 0, 04755, 02755, 01777, 0444, 0111};
+    static const std::vector<mode_t> kUsableModes{0755, 0700, 0777, 04755, 02755, 01777};
+    const std::vector<mode_t>& modes = ::geteuid() == 0 ? kAnyModes : kUsableModes;
     if (!S_ISLNK(info->st_mode) && !S_ISCHR(info->st_mode)) {
-      if (::fchmodat(dir.get(), name.c_str(), kModes[pick(static_cast<unsigned>(kModes.size()))], 0) != 0) {
+      if (::fchmodat(dir.get(), name.c_str(), modes[pick(static_cast<unsigned>(modes.size()))], 0) != 0) {
         throw_errno("chmod");
       }
     }

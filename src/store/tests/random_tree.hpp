@@ -10,9 +10,10 @@ namespace karapace::store::testing {
 
 struct TreeOptions {
   unsigned entries = 60;
-  bool owners = false;  // give files to other users: needs a mapped range, or root
+  bool owners = false;  // give files to other users, if we may: that needs root or a mapped range
 };
-/// Fills `root`. Prints nothing; the caller prints the seed when a test fails.
+/// Fills `root`. Only root (of a user namespace) can work on files and directories without permissions, so
+/// only it gets some. Prints nothing; the caller prints the seed when a test fails.
 void fill_random_tree(FdRef root, std::uint32_t seed, const TreeOptions& options);
 
 }  // namespace karapace::store::testing
