@@ -19,8 +19,8 @@ namespace karapace::runtime {
 struct HostUser {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::string name;   // from /etc/passwd by uid, else $USER if it is a valid name, else "user"
-  std::string home;   // host home directory
+  std::string name;  // from /etc/passwd by uid, else $USER if it is a valid name, else "user"
+  std::string home;  // host home directory
   std::string shell;
 };
 /// Reads /etc/passwd itself: no NSS, so that a static program works and nothing is loaded.
@@ -29,11 +29,12 @@ struct HostUser {
 struct SessionRequest {
   store::EnvRecord record;
   Manifest manifest;
-  std::string manifest_directory;  // "./" mounts are relative to it
+  std::string manifest_directory;    // "./" mounts are relative to it
   std::vector<std::string> command;  // empty: a login shell
   bool as_root = false;
   bool want_terminal = false;  // own pty (enter on a terminal)
-  std::vector<std::pair<std::string, std::string>> host_environment;  // the caller's variables, to be filtered
+  std::vector<std::pair<std::string, std::string>>
+      host_environment;  // the caller's variables, to be filtered
   std::string host_working_directory;
 };
 
@@ -42,14 +43,15 @@ struct PreparedSession {
   LaunchPlan plan;
   std::vector<UniqueFd> fds;  // those that the plan names; numbers are assigned when it is started
 };
-/// Decides Start or Join, makes env/<id>/policy on Start. May wait for a session that is just ending or starting.
-/// Throws Conflict if the environment is not Built (or Frozen).
+/// Decides Start or Join, makes env/<id>/policy on Start. May wait for a session that is just ending or
+/// starting. Throws Conflict if the environment is not Built (or Frozen).
 [[nodiscard]] PreparedSession prepare_session(const store::StoreLayout& store, const SessionRequest& request);
 
 /// Replaces this process by the session (execve of karapace-init). Returns only by throwing.
 [[noreturn]] void become_session(const store::StoreLayout& store, PreparedSession session);
 /// Starts it as a child with the given standard streams. For library callers and tests.
-[[nodiscard]] ChildProcess spawn_session(const store::StoreLayout& store, PreparedSession session, FdRef in, FdRef out, FdRef err);
+[[nodiscard]] ChildProcess spawn_session(const store::StoreLayout& store, PreparedSession session, FdRef in,
+                                         FdRef out, FdRef err);
 
 struct SessionStatus {
   bool running = false;
@@ -59,11 +61,13 @@ struct SessionStatus {
 [[nodiscard]] SessionStatus session_status(const store::StoreLayout& store, const std::string& env_id);
 
 enum class StopResult { NotRunning, Terminated, Killed };
-/// TERM to everything inside, waits up to `grace`, then KILL; returns when the holder is gone. By pidfd throughout.
-StopResult stop_sessions(const store::StoreLayout& store, const std::string& env_id, std::chrono::milliseconds grace);
+/// TERM to everything inside, waits up to `grace`, then KILL; returns when the holder is gone. By pidfd
+/// throughout.
+StopResult stop_sessions(const store::StoreLayout& store, const std::string& env_id,
+                         std::chrono::milliseconds grace);
 
 /// Which host variables cross: allow-list minus deny-list (design 8). Sorted.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> session_environment(const SessionRequest& request,
-                                                                                   const HostUser& user);
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> session_environment(
+    const SessionRequest& request, const HostUser& user);
 
 }  // namespace karapace::runtime

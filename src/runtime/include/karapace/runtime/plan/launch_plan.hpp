@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What karapace-init is to do, as plain data. Built by pure functions, printed by --explain, carried out by karapace-init.
+// What karapace-init is to do, as plain data. Built by pure functions, printed by --explain, carried out by
+// karapace-init.
 #pragma once
 
 #include <cstdint>
@@ -34,19 +35,25 @@ struct IdMaps {
 
 enum class MountKind : std::uint8_t { Bind, Tmpfs, Proc, Sysfs, Devpts, Mqueue, Symlink, Directory, File };
 
-/// One step of filling the new root, in order. Targets are resolved inside the new root, never through a link to the outside.
+/// One step of filling the new root, in order. Targets are resolved inside the new root, never through a link
+/// to the outside.
 struct MountStep {
   MountKind kind = MountKind::Bind;
-  std::string source;  // Bind: host path (opened before the root changes), or "fd:<n>"; Symlink: its text; File: content
+  /// Bind: host path, opened as the caller before the root changes; a relative one is below the store root.
+  /// Symlink: its text. File: its content.
+  std::string source;
   std::string target;  // absolute inside the new root
   bool read_only = false;
-  bool recursive = false;    // Bind: with what is mounted below it
+  bool recursive = false;  // Bind: with what is mounted below it
   bool no_exec = false;
   bool allow_devices = false;  // Bind of a device node; everything else is nodev. nosuid always.
   bool create_target = false;  // only inside a tmpfs that this plan mounted (/dev, /run, /tmp)
   bool optional = false;       // a missing source is skipped
   std::uint32_t mode = 0755;   // Tmpfs, Directory, File
-  std::string options;         // Tmpfs: "size=..." ; Devpts: "gid=5"
+  std::string options;         // Tmpfs: "size=..." ; Devpts: "gid=5"; comma separated
+  std::uint32_t uid = 0;       // Directory, File: owner as seen inside; must be mapped
+  std::uint32_t gid = 0;
+  int source_fd = -1;  // Bind: what was checked; the source must still be this very file (device and inode)
   bool operator==(const MountStep&) const = default;
 };
 
@@ -57,11 +64,20 @@ struct OverlayRoot {
   bool operator==(const OverlayRoot&) const = default;
 };
 
+/// "You" where only one id is mapped: a user namespace inside the environment's, whose only user is this one
+/// (it is the same id of the host). One for all sessions, so that they see each other as the same user.
+struct NestedUser {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  bool operator==(const NestedUser&) const = default;
+};
+
 /// The namespaces and the root file system: what sessions share.
 struct EnvironmentPlan {
   IdMaps ids;
-  bool isolate_network = false;  // own network namespace with `lo` up
-  std::string hostname;          // empty: no uts namespace of its own
+  std::optional<NestedUser> nested_user;
+  bool isolate_network = false;     // own network namespace with `lo` up
+  std::string hostname;             // empty: no uts namespace of its own
   std::optional<OverlayRoot> root;  // nothing: keep the host's root (tree work, mmdebstrap)
   std::vector<MountStep> mounts;
   bool operator==(const EnvironmentPlan&) const = default;
@@ -75,16 +91,24 @@ enum class TerminalMode : std::uint8_t {
 /// One program started in an environment.
 struct ProcessPlan {
   std::vector<std::string> argv;  // argv[0] is looked up in the PATH of `environment`, inside
+  std::vector<std::string>
+      login_shells;  // argv empty: the first that can be executed, as a login shell ("-bash")
   std::vector<std::pair<std::string, std::string>> environment;
   std::vector<std::string> working_directories;  // the first that exists is used; "/" at last
-  std::uint32_t uid = 0;  // inside
+  std::uint32_t uid = 0;                         // inside
   std::uint32_t gid = 0;
-  bool nested_user_namespace = false;  // uid/gid is mapped onto inside 0 by one more user namespace (flat, "as you")
-  bool drop_all_capabilities = true;   // and the bounding set
+  bool nested_user_namespace =
+      false;                          // run in the namespace of EnvironmentPlan::nested_user (flat, "as you")
+  bool drop_all_capabilities = true;  // and the bounding set
   bool no_new_privileges = true;
-  bool emulate_ownership = false;      // seccomp filter: chown and set*id calls succeed without effect
-  std::vector<std::uint8_t> seccomp_filter;  // further BPF program (struct sock_filter[]), empty for none; loaded last
+  bool emulate_ownership =
+      false;  // the filter makes chown and set*id calls succeed without effect (for people)
+  std::vector<std::uint8_t>
+      seccomp_filter;  // BPF program (struct sock_filter[]), empty for none; loaded last
   TerminalMode terminal = TerminalMode::Inherit;
+  std::string
+      terminal_prologue;  // Pty: written to the caller's terminal before and after the session (OSC 777)
+  std::string terminal_epilogue;
   std::uint32_t umask = 022;
   std::vector<std::pair<std::string, std::string>> limits_reserved;  // place for rlimits and cgroups
   std::vector<int> keep_fds;  // passed on under the same number (build sandboxes only)
@@ -93,20 +117,21 @@ struct ProcessPlan {
 
 struct LaunchPlan {
   LaunchMode mode = LaunchMode::Ephemeral;
-  std::string env_id;       // for messages; empty for builds
-  EnvironmentPlan environment;  // ignored by Join
+  std::string env_id;           // for messages; empty for builds
+  EnvironmentPlan environment;  // Join: only tells which namespaces there are
   ProcessPlan process;
   // Descriptors that karapace-init inherits; -1 if not used.
-  int store_root_fd = -1;   // overlay paths are relative to it
+  int store_root_fd = -1;     // overlay paths are relative to it
   int sessions_lock_fd = -1;  // Start, Join: env/<id>/run/sessions, locked shared
-  int start_lock_fd = -1;   // Start: released when the holder is ready
-  int run_dir_fd = -1;      // Start: the holder is recorded in it
-  int holder_pidfd = -1;    // Join
-  int status_fd = -1;       // optional: gets one byte just before exec, or an error report
+  int start_lock_fd = -1;     // Start: released when the holder is ready
+  int run_dir_fd = -1;        // Start: the holder is recorded in it
+  int holder_pidfd = -1;      // Join
+  int status_fd = -1;         // optional: gets one byte just before exec, or an error report
   bool operator==(const LaunchPlan&) const = default;
 };
 
-/// Compact binary form, and back. decode throws InvalidInput on anything malformed; every length is bounded (64 MiB in all).
+/// Compact binary form, and back. decode throws InvalidInput on anything malformed; every length is bounded
+/// (64 MiB in all).
 [[nodiscard]] std::string encode_plan(const LaunchPlan& plan);
 [[nodiscard]] LaunchPlan decode_plan(std::string_view bytes);
 /// Pretty JSON for people: `exec --explain`.

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The system calls karapace-init makes, each named by what it is for: a failure throws SystemError with that
+// text.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "karapace/base/unique_fd.hpp"
+
+namespace karapace::init {
+
+/// Throws SystemError("<what>: <errno text>") if `result` is negative; gives it back otherwise.
+int check(int result, std::string_view what);
+
+struct Clone {
+  pid_t pid = -1;  // 0 in the child
+  UniqueFd pidfd;
+};
+/// clone3(2) with a pidfd and no shared memory; only right in a single-threaded process.
+[[nodiscard]] Clone clone_process(std::uint64_t namespaces);
+
+/// openat2(2) that takes `root` for "/" and follows no magic link. `mode` only with O_CREAT.
+[[nodiscard]] UniqueFd open_inside(FdRef root, const std::string& path, int flags, mode_t mode = 0);
+
+void write_file(const std::string& path, std::string_view content);
+
+/// Closes every descriptor from `first` up except those in `keep`; negative ones are ignored.
+void close_all_from(int first, std::initializer_list<int> keep);
+void set_inheritable(int fd);
+
+/// Waits for the child and returns its exit status, or 128 + signal number.
+int wait_for(pid_t pid);
+
+/// The exit statuses of karapace's own failures, as shells and container engines have them.
+inline constexpr int kOwnFailure = 125;
+inline constexpr int kCannotExecute = 126;
+inline constexpr int kCommandNotFound = 127;
+
+/// "karapace: <text>" on stderr, with the fix on a line of its own.
+void complain(std::string_view text, std::string_view fix = {}) noexcept;
+
+}  // namespace karapace::init
