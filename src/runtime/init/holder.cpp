@@ -178,10 +178,10 @@ void set_holder_signals() {
 
 /// Executes this program anew from a read-only mount that exists nowhere else, so that what runs inside
 /// cannot write to the host's file through /proc/1/exe (CVE-2019-5736).
-void continue_from_read_only_copy(FdRef control) {
+void continue_from_read_only_copy(FdRef control, const ProgramFile& own) {
   const std::string path = own_program_path();
   const UniqueFd program(check(::open(path.c_str(), O_PATH | O_CLOEXEC), "open " + path));
-  if (!is_own_program(program))
+  if (!is_program(program, own))
     throw Error(ErrorCode::Unavailable, path + " was replaced while it ran", "Run the command again.");
   const UniqueFd copy(
       check(::open_tree(program.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC),
@@ -208,7 +208,7 @@ void continue_from_read_only_copy(FdRef control) {
   ::_exit(kOwnFailure);
 }
 
-[[noreturn]] void run_holder(const LaunchPlan& plan, UniqueFd control, Exposure exposure) {
+[[noreturn]] void run_holder(const LaunchPlan& plan, UniqueFd control, const ProgramFile& program) {
   try {
     check(::prctl(PR_SET_NAME, kHolderName), "name the holder");
     // Away from the terminal: Ctrl-C there is for the session.
@@ -220,7 +220,7 @@ void continue_from_read_only_copy(FdRef control) {
     }
     become_root_inside();
     make_mounts_private();
-    if (exposure == Exposure::Writable) continue_from_read_only_copy(control);
+    if (program.exposure == Exposure::Writable) continue_from_read_only_copy(control, program);
   } catch (const Error& error) {
     report_failure(control, error.code(), error.message(), error.fix());
     ::_exit(kOwnFailure);
@@ -258,7 +258,7 @@ std::uint64_t namespaces_of(const runtime::EnvironmentPlan& environment) {
   return flags;
 }
 
-Holder start_holder(const LaunchPlan& plan, Exposure exposure) {
+Holder start_holder(const LaunchPlan& plan, const ProgramFile& program) {
   if (plan.store_root_fd >= 0) {
     // The working directory is carried over into the new mount namespace; a descriptor would stay behind in
     // the old one, where nothing can be mounted from.
@@ -268,7 +268,7 @@ Holder start_holder(const LaunchPlan& plan, Exposure exposure) {
   Clone clone = make_namespaces(plan);
   if (clone.pid == 0) {
     sockets.a.reset();
-    run_holder(plan, std::move(sockets.b), exposure);
+    run_holder(plan, std::move(sockets.b), program);
   }
   sockets.b.reset();
   Holder holder{clone.pid, std::move(clone.pidfd), std::move(sockets.a)};

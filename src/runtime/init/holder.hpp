@@ -29,7 +29,7 @@ struct Holder {
 
 /// Makes the namespaces and a holder in them; returns when the root file system stands. Throws what went
 /// wrong, also what the holder reports.
-[[nodiscard]] Holder start_holder(const runtime::LaunchPlan& plan, Exposure exposure);
+[[nodiscard]] Holder start_holder(const runtime::LaunchPlan& plan, const ProgramFile& program);
 
 /// Start: writes run/holder and lets the holder outlive us.
 void record_and_release(const runtime::LaunchPlan& plan, Holder& holder);

@@ -18,19 +18,14 @@ namespace {
 
 constexpr const char* kOwnLink = "/proc/self/exe";
 
-struct stat own_file() {
-  struct stat info {};
-  check(::stat(kOwnLink, &info), "look at the file of karapace-init");
-  return info;
-}
-
 }  // namespace
 
-Exposure program_exposure() {
-  if (::geteuid() == 0) return Exposure::Writable;
-  const struct stat info = own_file();
+ProgramFile look_at_own_program() {
+  struct stat info {};
+  check(::stat(kOwnLink, &info), "look at the file of karapace-init");
   const bool others_write = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  return info.st_uid == 0 && !others_write ? Exposure::Safe : Exposure::Writable;
+  const bool safe = ::geteuid() != 0 && info.st_uid == 0 && !others_write;
+  return ProgramFile{safe ? Exposure::Safe : Exposure::Writable, info.st_dev, info.st_ino};
 }
 
 std::string own_program_path() {
@@ -40,11 +35,10 @@ std::string own_program_path() {
   return std::string(path.data(), static_cast<std::size_t>(length));
 }
 
-bool is_own_program(FdRef file) {
+bool is_program(FdRef file, const ProgramFile& program) {
   struct stat info {};
   check(::fstat(file.get(), &info), "look at the file of karapace-init");
-  const struct stat own = own_file();
-  return info.st_dev == own.st_dev && info.st_ino == own.st_ino;
+  return info.st_dev == program.device && info.st_ino == program.inode;
 }
 
 void execute_program(FdRef file, const char* name, std::initializer_list<int> fds) {

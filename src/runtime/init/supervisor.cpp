@@ -108,17 +108,18 @@ int session_child(void* argument) noexcept {
 
 /// This program as seen through the holder, from its read-only mount: what the session may have as
 /// /proc/self/exe until it executes the user's program, whose interpreter could be just that (CVE-2019-5736).
-UniqueFd open_read_only_program() {
+UniqueFd open_read_only_program(const ProgramFile& own) {
 #ifdef KARAPACE_INIT_STATIC
   UniqueFd program(check(::open("/proc/1/exe", O_PATH | O_CLOEXEC), "open the holder's program"));
   struct statvfs info {};
   check(::fstatvfs(program.get(), &info), "look at the holder's program");
-  if ((info.f_flag & ST_RDONLY) == 0 || !is_own_program(program))
+  if ((info.f_flag & ST_RDONLY) == 0 || !is_program(program, own))
     throw Error(ErrorCode::Conflict, "the environment was started by another version of Karapace",
                 "Stop it (`karapace stop`) and try again.");
   return program;
 #else
   // A build for tests with sanitizers is linked dynamically and cannot be executed inside an image.
+  static_cast<void>(own);
   return UniqueFd();
 #endif
 }
@@ -239,12 +240,12 @@ void leave_environment(const LaunchPlan& plan, const Holder& holder, FdRef pidfd
   if (holder.pid > 0) wait_for(holder.pid);
 }
 
-int run_session(const LaunchPlan& plan, const Signals& signals, FdRef holder, Exposure exposure) {
+int run_session(const LaunchPlan& plan, const Signals& signals, FdRef holder, const ProgramFile& own) {
   const UniqueFd self(check(static_cast<int>(::pidfd_open(::getpid(), 0)), "open our own pidfd"));
   enter_namespaces(plan, holder);
   const UniqueFd nested_user = take_nested_user(plan, holder);
   UniqueFd program;
-  if (exposure == Exposure::Writable) program = open_read_only_program();
+  if (own.exposure == Exposure::Writable) program = open_read_only_program(own);
   Pty pty;
   if (plan.process.terminal == TerminalMode::Pty) pty = open_pty();
   SessionStart start{
@@ -262,16 +263,16 @@ int run_session(const LaunchPlan& plan, const Signals& signals, FdRef holder, Ex
 
 int supervise(const LaunchPlan& plan) {
   const Signals signals;
-  const Exposure exposure = program_exposure();
+  const ProgramFile own = look_at_own_program();
   Holder holder;
-  if (plan.mode != LaunchMode::Join) holder = start_holder(plan, exposure);
+  if (plan.mode != LaunchMode::Join) holder = start_holder(plan, own);
   if (plan.mode == LaunchMode::Start) {
     record_and_release(plan, holder);
     if (plan.start_lock_fd >= 0) ::close(plan.start_lock_fd);
   }
   const FdRef pidfd =
       plan.mode == LaunchMode::Join ? FdRef::from_raw(plan.holder_pidfd) : FdRef(holder.pidfd);
-  const int status = run_session(plan, signals, pidfd, exposure);
+  const int status = run_session(plan, signals, pidfd, own);
   if (plan.mode == LaunchMode::Ephemeral) {
     // Whatever the program left behind ends here, before the caller touches the files.
     holder.control.reset();

@@ -26,11 +26,11 @@ namespace karapace::runtime {
 /// Plans for build sandboxes: pure apart from the id maps.
 struct BuildSandbox {
   Ownership ownership = Ownership::Flat;
-  std::optional<OverlayRoot> root;  // nothing: the host's root
+  std::optional<OverlayRoot> root = {};  // nothing: the host's root
   bool network = false;
-  std::vector<MountStep> extra_mounts;
-  std::vector<std::string> argv;
-  std::vector<std::pair<std::string, std::string>> environment;  // exactly this
+  std::vector<MountStep> extra_mounts = {};
+  std::vector<std::string> argv = {};
+  std::vector<std::pair<std::string, std::string>> environment = {};  // exactly this
   std::vector<std::string> working_directories = {"/"};
 };
 /// uid 0 inside, all capabilities of the user namespace, ownership emulated if flat, /proc, private /dev /tmp

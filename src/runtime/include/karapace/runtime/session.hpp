@@ -19,29 +19,29 @@ namespace karapace::runtime {
 struct HostUser {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::string name;  // from /etc/passwd by uid, else $USER if it is a valid name, else "user"
-  std::string home;  // host home directory
-  std::string shell;
+  std::string name = {};  // from /etc/passwd by uid, else $USER if it is a valid name, else "user"
+  std::string home = {};  // host home directory
+  std::string shell = {};
 };
 /// Reads /etc/passwd itself: no NSS, so that a static program works and nothing is loaded.
 [[nodiscard]] HostUser current_user();
 
 struct SessionRequest {
-  store::EnvRecord record;
-  Manifest manifest;
-  std::string manifest_directory;    // "./" mounts are relative to it
-  std::vector<std::string> command;  // empty: a login shell
+  store::EnvRecord record = {};
+  Manifest manifest = {};
+  std::string manifest_directory = {};    // "./" mounts are relative to it
+  std::vector<std::string> command = {};  // empty: a login shell
   bool as_root = false;
   bool want_terminal = false;  // own pty (enter on a terminal)
   std::vector<std::pair<std::string, std::string>>
       host_environment;  // the caller's variables, to be filtered
-  std::string host_working_directory;
+  std::string host_working_directory = {};
 };
 
 /// A plan with the descriptors it needs, ready to start. Holds the session lock.
 struct PreparedSession {
-  LaunchPlan plan;
-  std::vector<UniqueFd> fds;  // those that the plan names; numbers are assigned when it is started
+  LaunchPlan plan = {};
+  std::vector<UniqueFd> fds = {};  // those that the plan names; numbers are assigned when it is started
 };
 /// Decides Start or Join, makes env/<id>/policy on Start. May wait for a session that is just ending or
 /// starting. Throws Conflict if the environment is not Built (or Frozen).

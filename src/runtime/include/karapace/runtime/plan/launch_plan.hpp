@@ -27,8 +27,8 @@ struct IdExtent {
 };
 
 struct IdMaps {
-  std::vector<IdExtent> uids;
-  std::vector<IdExtent> gids;
+  std::vector<IdExtent> uids = {};
+  std::vector<IdExtent> gids = {};
   bool use_helpers = false;  // newuidmap and newgidmap write them (subordinate ids)
   bool operator==(const IdMaps&) const = default;
 };
@@ -41,8 +41,8 @@ struct MountStep {
   MountKind kind = MountKind::Bind;
   /// Bind: host path, opened as the caller before the root changes; a relative one is below the store root.
   /// Symlink: its text. File: its content.
-  std::string source;
-  std::string target;  // absolute inside the new root
+  std::string source = {};
+  std::string target = {};  // absolute inside the new root
   bool read_only = false;
   bool recursive = false;  // Bind: with what is mounted below it
   bool no_exec = false;
@@ -50,7 +50,7 @@ struct MountStep {
   bool create_target = false;  // only inside a tmpfs that this plan mounted (/dev, /run, /tmp)
   bool optional = false;       // a missing source is skipped
   std::uint32_t mode = 0755;   // Tmpfs, Directory, File
-  std::string options;         // Tmpfs: "size=..." ; Devpts: "gid=5"; comma separated
+  std::string options = {};    // Tmpfs: "size=..." ; Devpts: "gid=5"; comma separated
   std::uint32_t uid = 0;       // Directory, File: owner as seen inside; must be mapped
   std::uint32_t gid = 0;
   int source_fd = -1;  // Bind: what was checked; the source must still be this very file (device and inode)
@@ -58,9 +58,9 @@ struct MountStep {
 };
 
 struct OverlayRoot {
-  std::vector<std::string> lowers;  // top first, relative to the store root
-  std::string upper;                // relative to the store root; empty: read-only (frozen)
-  std::string work;
+  std::vector<std::string> lowers = {};  // top first, relative to the store root
+  std::string upper = {};                // relative to the store root; empty: read-only (frozen)
+  std::string work = {};
   bool operator==(const OverlayRoot&) const = default;
 };
 
@@ -74,12 +74,12 @@ struct NestedUser {
 
 /// The namespaces and the root file system: what sessions share.
 struct EnvironmentPlan {
-  IdMaps ids;
-  std::optional<NestedUser> nested_user;
-  bool isolate_network = false;     // own network namespace with `lo` up
-  std::string hostname;             // empty: no uts namespace of its own
-  std::optional<OverlayRoot> root;  // nothing: keep the host's root (tree work, mmdebstrap)
-  std::vector<MountStep> mounts;
+  IdMaps ids = {};
+  std::optional<NestedUser> nested_user = {};
+  bool isolate_network = false;          // own network namespace with `lo` up
+  std::string hostname = {};             // empty: no uts namespace of its own
+  std::optional<OverlayRoot> root = {};  // nothing: keep the host's root (tree work, mmdebstrap)
+  std::vector<MountStep> mounts = {};
   bool operator==(const EnvironmentPlan&) const = default;
 };
 
@@ -90,36 +90,33 @@ enum class TerminalMode : std::uint8_t {
 
 /// One program started in an environment.
 struct ProcessPlan {
-  std::vector<std::string> argv;  // argv[0] is looked up in the PATH of `environment`, inside
-  std::vector<std::string>
-      login_shells;  // argv empty: the first that can be executed, as a login shell ("-bash")
-  std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<std::string> working_directories;  // the first that exists is used; "/" at last
-  std::uint32_t uid = 0;                         // inside
+  std::vector<std::string> argv = {};          // argv[0] is looked up in the PATH of `environment`, inside
+  std::vector<std::string> login_shells = {};  // argv empty: the first that can be executed, as "-bash"
+  std::vector<std::pair<std::string, std::string>> environment = {};
+  std::vector<std::string> working_directories = {};  // the first that exists is used; "/" at last
+  std::uint32_t uid = 0;                              // inside
   std::uint32_t gid = 0;
   bool nested_user_namespace =
       false;                          // run in the namespace of EnvironmentPlan::nested_user (flat, "as you")
   bool drop_all_capabilities = true;  // and the bounding set
   bool no_new_privileges = true;
   bool emulate_ownership =
-      false;  // the filter makes chown and set*id calls succeed without effect (for people)
-  std::vector<std::uint8_t>
-      seccomp_filter;  // BPF program (struct sock_filter[]), empty for none; loaded last
+      false;  // for people: the filter makes chown and set*id calls succeed without effect
+  std::vector<std::uint8_t> seccomp_filter = {};  // BPF program (struct sock_filter[]); loaded last
   TerminalMode terminal = TerminalMode::Inherit;
-  std::string
-      terminal_prologue;  // Pty: written to the caller's terminal before and after the session (OSC 777)
-  std::string terminal_epilogue;
+  std::string terminal_prologue = {};  // Pty: written to the caller's terminal before and after (OSC 777)
+  std::string terminal_epilogue = {};
   std::uint32_t umask = 022;
-  std::vector<std::pair<std::string, std::string>> limits_reserved;  // place for rlimits and cgroups
-  std::vector<int> keep_fds;  // passed on under the same number (build sandboxes only)
+  std::vector<std::pair<std::string, std::string>> limits_reserved = {};  // place for rlimits and cgroups
+  std::vector<int> keep_fds = {};  // passed on under the same number (build sandboxes only)
   bool operator==(const ProcessPlan&) const = default;
 };
 
 struct LaunchPlan {
   LaunchMode mode = LaunchMode::Ephemeral;
-  std::string env_id;           // for messages; empty for builds
-  EnvironmentPlan environment;  // Join: only tells which namespaces there are
-  ProcessPlan process;
+  std::string env_id = {};           // for messages; empty for builds
+  EnvironmentPlan environment = {};  // Join: only tells which namespaces there are
+  ProcessPlan process = {};
   // Descriptors that karapace-init inherits; -1 if not used.
   int store_root_fd = -1;     // overlay paths are relative to it
   int sessions_lock_fd = -1;  // Start, Join: env/<id>/run/sessions, locked shared

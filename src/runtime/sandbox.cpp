@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "karapace/runtime/sandbox.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "ownership_filter.hpp"
+#include "root_mounts.hpp"
+
+namespace karapace::runtime {
+namespace {
+
+constexpr int kPlanFd = 3;
+constexpr int kFirstFreeFd = 4;
+
+std::string own_directory() {
+  std::array<char, PATH_MAX> path;
+  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (length < 0) throw_errno("find the file of this program");
+  const std::string_view text(path.data(), static_cast<std::size_t>(length));
+  return std::string(text.substr(0, text.rfind('/')));
+}
+
+/// The command that carries out `plan`. `memfd` must live until it was started.
+struct InitCommand {
+  Command command;
+  UniqueFd memfd;
+};
+
+InitCommand make_init_command(const store::StoreLayout& store, LaunchPlan plan) {
+  KARAPACE_ASSERT(plan.mode == LaunchMode::Ephemeral);
+  InitCommand result;
+  result.command.program = find_helper("karapace-init");
+  int store_fd = kFirstFreeFd;
+  // Descriptors that the program gets keep their numbers; ours take one that is free.
+  for (const int fd : plan.process.keep_fds) {
+    result.command.fds.push_back(FdMapping{FdRef::from_raw(fd), fd});
+    store_fd = std::max(store_fd, fd + 1);
+  }
+  KARAPACE_ASSERT(std::ranges::find(plan.process.keep_fds, kPlanFd) == plan.process.keep_fds.end());
+  plan.store_root_fd = store_fd;
+  result.memfd = make_sealed_memfd("karapace-plan", encode_plan(plan));
+  result.command.fds.push_back(FdMapping{result.memfd, kPlanFd});
+  result.command.fds.push_back(FdMapping{store.root(), store_fd});
+  return result;
+}
+
+}  // namespace
+
+std::string find_helper(std::string_view name) {
+  const std::string directory = own_directory();
+  for (const char* place : {"", "/../bin", "/../libexec/karapace"}) {
+    std::string path = fmt::format("{}{}/{}", directory, place, name);
+    if (::access(path.c_str(), X_OK) == 0) return path;
+  }
+  throw Error(
+      ErrorCode::NotFound, fmt::format("the internal program {} is missing", name),
+      fmt::format("Install Karapace completely: {} belongs beside karapace or in libexec/karapace.", name));
+}
+
+LaunchPlan make_build_plan(const BuildSandbox& sandbox) {
+  LaunchPlan plan;
+  EnvironmentPlan& environment = plan.environment;
+  environment.ids = make_id_maps(sandbox.ownership);
+  environment.isolate_network = !sandbox.network;
+  environment.hostname = "karapace";
+  environment.root = sandbox.root;
+  if (sandbox.root) {
+    const bool tty_group = sandbox.ownership == Ownership::Mapped;
+    environment.mounts = root_mounts(RootMounts{.tty_group = tty_group, .host_sys = false});
+  } else {
+    environment.mounts = {MountStep{.kind = MountKind::Proc, .target = "/proc"}};
+  }
+  environment.mounts.insert(environment.mounts.end(), sandbox.extra_mounts.begin(),
+                            sandbox.extra_mounts.end());
+
+  ProcessPlan& process = plan.process;
+  process.argv = sandbox.argv;
+  process.environment = sandbox.environment;
+  process.working_directories = sandbox.working_directories;
+  process.drop_all_capabilities = false;
+  if (sandbox.ownership == Ownership::Flat) {
+    process.emulate_ownership = true;
+    process.seccomp_filter = make_ownership_filter();
+  }
+  return plan;
+}
+
+RunResult run_sandboxed(const store::StoreLayout& store, const LaunchPlan& plan, std::string_view input,
+                        const RunLimits& limits, CancelToken& cancel,
+                        const std::function<void(std::string_view)>& on_stderr_line) {
+  const InitCommand init = make_init_command(store, plan);
+  return run(init.command, input, limits, &cancel, on_stderr_line);
+}
+
+RunResult run_sandboxed_checked(const store::StoreLayout& store, const LaunchPlan& plan,
+                                std::string_view input, const RunLimits& limits, CancelToken& cancel,
+                                const std::function<void(std::string_view)>& on_stderr_line) {
+  RunResult result = run_sandboxed(store, plan, input, limits, cancel, on_stderr_line);
+  if (result.status != 0) {
+    KARAPACE_ASSERT(!plan.process.argv.empty());
+    throw ProcessError(plan.process.argv.front(), result.status, result.err);
+  }
+  return result;
+}
+
+}  // namespace karapace::runtime
