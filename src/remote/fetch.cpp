@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -26,6 +27,8 @@ namespace {
 constexpr unsigned kMaxParallel = 32;
 constexpr unsigned kMaxRetries = 20;
 constexpr std::chrono::milliseconds kMaxTime = std::chrono::hours(1);
+// The store keeps each file of a batch open, and an ordinary process may have 1024.
+constexpr std::size_t kAdoptBatch = 256;
 /// Held while complete files move into the store, so that two processes which both found the same one
 /// complete do not both move it.
 constexpr const char* kAdoptLock = ".adopt.lock";
@@ -85,7 +88,11 @@ void adopt(store::PackageStore& packages, FdRef downloads, std::vector<std::stri
   const auto lock = FileLock::acquire(open_beneath(downloads, kAdoptLock, O_RDWR | O_CREAT | O_NOFOLLOW),
                                       LockMode::Exclusive);
   std::erase_if(sha256s, [&](const std::string& sha256) { return packages.contains(sha256); });
-  if (!sha256s.empty()) packages.adopt_downloads(sha256s);
+  for (std::span<const std::string> rest(sha256s); !rest.empty();) {
+    const auto batch = rest.first(std::min(rest.size(), kAdoptBatch));
+    packages.adopt_downloads({batch.begin(), batch.end()});
+    rest = rest.subspan(batch.size());
+  }
 }
 
 [[noreturn]] void throw_failure(protocol::Failure failure, const store::StoreLayout& layout) {

@@ -19,8 +19,9 @@ namespace karapace::remote {
 
 namespace {
 
-constexpr std::size_t kMaxLineBytes = 256 * 1024;
-constexpr std::size_t kStderrKept = 16 * 1024;
+constexpr std::size_t kMaxLineBytes = std::size_t{256} * 1024;
+constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
+constexpr std::size_t kStderrKept = std::size_t{16} * 1024;
 constexpr std::chrono::seconds kGraceTime(3);
 
 /// What host tools get, and where the machine's own certificate authorities are.
@@ -92,7 +93,7 @@ class Conversation {
   }
 
   static void read_some(UniqueFd& from, std::string& to) {
-    std::array<char, 16 * 1024> buffer{};
+    std::array<char, kReadBytes> buffer{};
     const ssize_t count = ::read(from.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) return;
     if (count < 0) throw_errno("read from karapace-fetch");

@@ -10,7 +10,8 @@ namespace karapace::remote::protocol {
 
 namespace {
 
-constexpr std::size_t kMaxRequestBytes = 512 * 1024 * 1024;
+constexpr std::size_t kMaxMessageBytes = std::size_t{256} * 1024;
+constexpr std::size_t kMaxRequestBytes = std::size_t{512} * 1024 * 1024;
 
 constexpr std::array kAllCodes{ErrorCode::InvalidInput, ErrorCode::NotFound, ErrorCode::AlreadyExists,
                                ErrorCode::Conflict,     ErrorCode::Busy,     ErrorCode::PermissionDenied,
@@ -115,7 +116,7 @@ std::string encode(const Message& message) {
 Message parse_message(std::string_view line) {
   return checked("message of karapace-fetch", [&]() -> Message {
     const Json value =
-        parse_json(line, "message of karapace-fetch", {.max_bytes = 256 * 1024, .max_depth = 4});
+        parse_json(line, "message of karapace-fetch", {.max_bytes = kMaxMessageBytes, .max_depth = 4});
     if (value.contains("note")) return Note{.text = value.at("note").get<std::string>()};
     if (value.contains("verified")) return Verified{.sha256 = value.at("verified").get<std::string>()};
     if (value.contains("present")) return Present{.sha256 = value.at("present").get<std::string>()};

@@ -46,8 +46,8 @@ struct HttpTestServer::Answer {
 
 namespace {
 
-constexpr std::size_t kMaxHeadBytes = 64 * 1024;
-constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::size_t kMaxHeadBytes = std::size_t{64} * 1024;
+constexpr std::size_t kPieceBytes = std::size_t{256} * 1024;
 
 constexpr std::array<std::pair<std::string_view, Kind>, 12> kFaultNames{{
     {"not-found", Kind::NotFound},

@@ -19,12 +19,14 @@ namespace karapace::fetcher {
 
 namespace {
 
-constexpr std::size_t kMaxRequestBytes = 512 * 1024 * 1024;
+constexpr std::size_t kMaxRequestBytes = std::size_t{512} * 1024 * 1024;
 constexpr int kStoppedStatus = 128 + SIGTERM;
 
 /// Readable on SIGTERM, SIGINT or SIGHUP. A broken pipe is an error of write(2).
 UniqueFd stop_signals() {
-  signal(SIGPIPE, SIG_IGN);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  if (::sigaction(SIGPIPE, &ignore, nullptr) != 0) throw_errno("sigaction");
   sigset_t signals;
   sigemptyset(&signals);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);

@@ -55,7 +55,7 @@ std::optional<PartFile> PartFile::try_open(FdRef downloads, const std::string& s
 }
 
 bool PartFile::hash_more() {
-  std::vector<char> buffer(256 * 1024);
+  std::vector<char> buffer(std::size_t{256} * 1024);
   for (std::size_t done = 0; done < kSliceBytes;) {
     const ssize_t count = ::read(lock_.fd().get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;

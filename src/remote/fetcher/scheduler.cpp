@@ -62,6 +62,7 @@ Scheduler::End Scheduler::run() {
     int running = 0;
     check(curl_multi_perform(multi_.get(), &running));
     collect_ended();
+    end_silent();
     give_up_if_failed();
     if (!busy() && queue_.empty()) break;
     report_progress(false);
@@ -145,12 +146,31 @@ void Scheduler::collect_ended() {
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &data);
     Slot& slot = *static_cast<Slot*>(static_cast<void*>(data));
     try {
-      const Outcome outcome = slot.transfer.outcome(code);
-      end_transfer(slot);
-      proceed(slot, slot.job->after(outcome, downloads_));
+      conclude(slot, slot.transfer.outcome(code));
     } catch (const Error& error) {
       fail(slot, error);
     }
+  }
+}
+
+// Not left to libcurl: its speed is a mean of the last five seconds, so it would notice that much later.
+void Scheduler::end_silent() {
+  const auto limit = request_.options.stall_timeout;
+  for (const auto& slot : slots_) {
+    if (!slot->transferring || slot->transfer.silence() < limit) continue;
+    conclude(*slot, {.kind = Outcome::Kind::TryLater,
+                     .detail = fmt::format("no bytes for {} seconds",
+                                           std::chrono::ceil<std::chrono::seconds>(limit).count()),
+                     .retry_after = std::nullopt});
+  }
+}
+
+void Scheduler::conclude(Slot& slot, const Outcome& outcome) {
+  try {
+    end_transfer(slot);
+    proceed(slot, slot.job->after(outcome, downloads_));
+  } catch (const Error& error) {
+    fail(slot, error);
   }
 }
 
@@ -177,6 +197,7 @@ void Scheduler::finish(Slot& slot) {
   done_bytes_ += slot.job->bytes();
   ++files_done_;
   const std::string sha256 = slot.job->file().sha256;
+  told_sizes_[sha256] = slot.job->bytes();
   slot.job.reset();  // unlocks
   send(remote::protocol::Verified{sha256});
 }
@@ -268,8 +289,7 @@ void Scheduler::report_progress(bool now) {
 
 std::uint64_t Scheduler::total_size() {
   for (const auto& slot : slots_) {
-    if (slot->transferring && slot->job->file().size == 0)
-      told_sizes_[slot->job->file().sha256] = slot->transfer.known_size();
+    if (slot->transferring) told_sizes_[slot->job->file().sha256] = slot->transfer.known_size();
   }
   std::uint64_t total = 0;
   for (const remote::Download& file : request_.files) {

@@ -52,6 +52,8 @@ class Scheduler {
   void step(Slot& slot);
   void begin_transfer(Slot& slot);
   void collect_ended();
+  void end_silent();
+  void conclude(Slot& slot, const Outcome& outcome);
   void end_transfer(Slot& slot) noexcept;
   void proceed(Slot& slot, Job::Next next);
   void put_back(Slot& slot, Clock::time_point not_before);
@@ -81,7 +83,8 @@ class Scheduler {
   std::size_t other_failures_ = 0;
   Clock::time_point give_up_at_{};
 
-  std::map<std::string, std::uint64_t> told_sizes_;  // by servers, of files whose size was not declared
+  std::map<std::string, std::uint64_t>
+      told_sizes_;  // by servers, while files whose size was not declared arrive
   bool told_of_waiting_ = false;
   std::uint64_t received_ = 0;
   std::uint64_t done_bytes_ = 0;

@@ -15,8 +15,8 @@ namespace karapace::fetcher {
 
 namespace {
 
-constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
-constexpr std::size_t kMaxErrorPageBytes = 64 * 1024;
+constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
+constexpr std::size_t kMaxErrorPageBytes = std::size_t{64} * 1024;
 
 template <typename Value>
 void set(CURL* easy, CURLoption option, Value value) {
@@ -116,6 +116,7 @@ void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& par
   body_begun_ = length_told_ = false;
   stopped_.reset();
   failure_ = nullptr;
+  last_byte_ = std::chrono::steady_clock::now();
 
   CURL* easy = easy_.get();
   curl_easy_reset(easy);
@@ -137,9 +138,6 @@ void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& par
   set(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
-  set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  const auto stall = std::chrono::ceil<std::chrono::seconds>(options_.stall_timeout);
-  set(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(std::max<std::int64_t>(1, stall.count())));
   // Not CURLOPT_RESUME_FROM: with it libcurl gives up on servers without ranges.
   if (part.size() > 0) set(easy, CURLOPT_RANGE, fmt::format("{}-", part.size()).c_str());
 
@@ -151,6 +149,7 @@ void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& par
 
 std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept {
   auto& transfer = *static_cast<Transfer*>(self);
+  transfer.last_byte_ = std::chrono::steady_clock::now();
   try {
     transfer.take_header({data, size * count});
   } catch (...) {
@@ -162,6 +161,7 @@ std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count,
 // Anything but the full number makes libcurl end the transfer with CURLE_WRITE_ERROR.
 std::size_t Transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept {
   auto& transfer = *static_cast<Transfer*>(self);
+  transfer.last_byte_ = std::chrono::steady_clock::now();
   const std::size_t length = size * count;
   try {
     transfer.take_body({data, length});

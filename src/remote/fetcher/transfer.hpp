@@ -35,6 +35,7 @@ class Transfer {
   explicit Transfer(const remote::FetchOptions& options);
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
+  ~Transfer() = default;
 
   /// `part` must live until outcome(). `size` 0: not known. A second attempt from scratch asks caches to step
   /// aside.
@@ -44,6 +45,10 @@ class Transfer {
   [[nodiscard]] Outcome outcome(CURLcode code);
   /// Bytes of content that came over the network since prepare().
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+  /// Since the last byte of any kind, or since prepare().
+  [[nodiscard]] std::chrono::steady_clock::duration silence() const {
+    return std::chrono::steady_clock::now() - last_byte_;
+  }
   /// Size of the whole file, if it was declared or the server told.
   [[nodiscard]] std::uint64_t known_size() const noexcept { return size_ != 0 ? size_ : told_size_; }
 
@@ -74,6 +79,7 @@ class Transfer {
   std::uint64_t size_ = 0;
   std::uint64_t told_size_ = 0;
   std::uint64_t received_ = 0;
+  std::chrono::steady_clock::time_point last_byte_;
   std::size_t header_bytes_ = 0;
   std::size_t discarded_bytes_ = 0;
   std::string content_range_;

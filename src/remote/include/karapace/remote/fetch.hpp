@@ -17,7 +17,7 @@
 namespace karapace::remote {
 
 inline constexpr std::size_t kMaxDownloads = 20000;
-inline constexpr std::size_t kMaxUrlBytes = 8 * 1024;
+inline constexpr std::size_t kMaxUrlBytes = 8192;
 inline constexpr std::size_t kMaxLabelBytes = 512;
 /// Most that a download of unknown size may have.
 inline constexpr std::uint64_t kMaxUnknownSize = 64ULL * 1024 * 1024 * 1024;
@@ -34,7 +34,7 @@ struct FetchOptions {
   /// How often a transfer that broke (connection, 5xx, 429) is taken up again without progress in between.
   unsigned retries = 3;
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(20);
-  /// A transfer without a single byte for so long has broken. Whole seconds; parts count as a second.
+  /// A transfer without a single byte for so long has broken.
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);
   /// First pause before a retry; doubles each time.
   std::chrono::milliseconds retry_delay = std::chrono::milliseconds(500);
