@@ -325,4 +325,32 @@ Findings check_nothing_forgotten(const std::vector<SourceFile>& files) {
   return findings;
 }
 
+Findings check_verification_table(const std::vector<SourceFile>& files) {
+  static const std::regex kCase(R"(\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\))");
+  static const std::regex kCheck(R"(\bcheck_(\w+)\(\))");
+  std::set<std::string> tests;
+  for (const SourceFile& file : files) {
+    const bool is_check = file.path.ends_with(".bash");
+    if (!is_cpp(file) && !is_check) continue;
+    const std::regex& pattern = is_check ? kCheck : kCase;
+    for (std::sregex_iterator match(file.text.begin(), file.text.end(), pattern), end; match != end;
+         ++match) {
+      tests.insert(is_check ? (*match)[1].str() : (*match)[1].str() + "." + (*match)[2].str());
+    }
+  }
+  static const std::regex kMention(R"(`(?:real_debian\.(?:user|plain|caller)\.(\w+)|(\w+\.\w+))`)");
+  Findings findings;
+  for (const SourceFile& file : files) {
+    if (file.path != "docs/verification.md") continue;
+    for (std::sregex_iterator match(file.text.begin(), file.text.end(), kMention), end; match != end;
+         ++match) {
+      const std::string name = (*match)[1].matched ? (*match)[1] : (*match)[2];
+      if (tests.contains(name)) continue;
+      findings.push_back({file.path, line_of(file.text, static_cast<std::size_t>(match->position())),
+                          "no such test: " + name});
+    }
+  }
+  return findings;
+}
+
 }  // namespace karapace::tidy

@@ -45,6 +45,7 @@ TEST(Tidy, EveryHeaderHasAPragmaOnce) { holds_everywhere(check_header_guard); }
 TEST(Tidy, NoExceptionIsSwallowedWithoutAReason) { holds_everywhere(check_catch_all); }
 TEST(Tidy, EverySkipCanBeMadeAFailure) { holds_everywhere(check_skips); }
 TEST(Tidy, EverySourceIsBuilt) { report(check_nothing_forgotten(repository())); }
+TEST(Tidy, TheVerificationTableNamesTestsThatExist) { report(check_verification_table(repository())); }
 
 TEST(Tidy, TheRepositoryIsReadAsAWhole) {
   const auto has = [](const std::string& path) {
@@ -115,6 +116,15 @@ TEST(TidyRules, ForgottenFilesAreFound) {
   EXPECT_TRUE(
       check_nothing_forgotten({lists, {"src/store/a.cpp", "#include \"c.hpp\"\n"}, {"src/store/c.hpp", ""}})
           .empty());
+}
+
+TEST(TidyRules, TableRowsWithoutATestAreFound) {
+  const SourceFile table{"docs/verification.md", "| a | `Wal.Holds`, `real_debian.user.runs` |\n"};
+  const SourceFile cases{"src/store/tests/wal_test.cpp", "TEST_F(Wal, Holds) {}\n"};
+  const SourceFile checks{"tests/functional/real_debian/checks.bash", "check_runs() { true; }\n"};
+  EXPECT_EQ(check_verification_table({table}).size(), 2U);
+  EXPECT_EQ(check_verification_table({table, cases}).size(), 1U);
+  EXPECT_TRUE(check_verification_table({table, cases, checks}).empty());
 }
 
 TEST(TidyRules, TextRulesSeeWhatTheyAreFor) {
