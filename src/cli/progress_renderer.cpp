@@ -82,6 +82,8 @@ ProgressRenderer::~ProgressRenderer() { finish(Outcome::Failure); }
 
 void ProgressRenderer::step(std::string_view name, std::string_view detail) {
   const std::lock_guard lock(mutex_);
+  // Whoever plans a step and whoever carries it out may both announce it.
+  if (active_ && current_.name == name && current_.detail == detail) return;
   end_step_locked(Outcome::Success);
   current_ = StepView{.name = printable(name), .detail = printable(detail), .unit = {}};
   started_ = steady_clock::now();

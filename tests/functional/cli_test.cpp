@@ -164,7 +164,7 @@ TEST_F(Cli, ManualPagesAreWrittenForEveryCommandAndRender) {
     const std::string page = "a/man/karapace-" + command + ".1";
     ASSERT_TRUE(exists(page)) << page;
     if (!find_program("groff")) continue;
-    const RunResult rendered = run_program("groff", {"-man", "-Tutf8", "-ww", page});
+    const RunResult rendered = run_program("groff", {"-man", "-Tutf8", "-P-cbou", "-ww", page});
     EXPECT_EQ(rendered.status, 0);
     EXPECT_EQ(rendered.err, "") << page;
     EXPECT_NE(rendered.out.find("EXAMPLES"), std::string::npos);
