@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,10 @@ std::string describe(const core::DoctorReport& report, bool colour) {
   std::string text = "karapace doctor\n";
   std::size_t failed = 0;
   std::size_t warned = 0;
+  std::size_t columns = 0;
+  for (const core::DoctorCheck& check : report.checks) columns = std::max(columns, check.name.size());
   for (const core::DoctorCheck& check : report.checks) {
-    text += fmt::format("  {} {} {}\n", mark(check.status, colour), padded(printable(check.name), 18),
+    text += fmt::format("  {} {} {}\n", mark(check.status, colour), padded(printable(check.name), columns),
                         printable(check.message, 1000));
     if (check.status == "fail") ++failed;
     if (check.status == "warn") ++warned;
