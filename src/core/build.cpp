@@ -20,7 +20,7 @@ Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inpu
       inputs_(std::move(inputs)),
       plan_(plan_build(inputs_, options)),
       backend_(runtime::make_backend(inputs_.manifest.runtime_backend)),
-      step_began_(std::chrono::steady_clock::now()) {}
+      progress_(engine.progress) {}
 
 BuildResult Build::run() {
   if (auto done = try_up_to_date()) return std::move(*done);
@@ -28,7 +28,7 @@ BuildResult Build::run() {
   try {
     complete_lock();
     ensure_dependencies();
-    step("publish", lock_.short_id);
+    engine_.cancel.check();
     publish();
     operation_->finish();
   } catch (...) {
@@ -38,7 +38,6 @@ BuildResult Build::run() {
     engine_.recover();
     throw;
   }
-  step("done", {});
   return result(false);
 }
 
@@ -87,8 +86,8 @@ std::optional<BuildResult> Build::try_up_to_date() {
 }
 
 runtime::BuildContext Build::context() {
-  return {*engine_.layout,  *operation_,   inputs_.manifest, inputs_.manifest_directory,
-          engine_.progress, engine_.cancel};
+  return {*engine_.layout, *operation_,   inputs_.manifest, inputs_.manifest_directory,
+          progress_,       engine_.cancel};
 }
 
 std::vector<std::string> Build::dependency_layers() const {
@@ -159,7 +158,7 @@ store::EnvRecord Build::make_record(std::optional<store::EnvRecord> existing) {
   return record;
 }
 
-BuildResult Build::result(bool up_to_date) const {
+BuildResult Build::result(bool up_to_date) {
   BuildResult result;
   result.env_id = lock_.env_id;
   result.short_id = lock_.short_id;
@@ -171,20 +170,8 @@ BuildResult Build::result(bool up_to_date) const {
   result.downloaded_files = downloaded_files_;
   result.base_layer = lock_.base_image_digest;
   result.dependency_layers = dependency_layers();
-  result.timings = timings_;
+  result.timings = progress_.finish();
   return result;
-}
-
-void Build::step(std::string_view name, std::string_view detail) {
-  engine_.cancel.check();
-  const auto time = std::chrono::steady_clock::now();
-  if (!timings_.empty()) {
-    timings_.back().time = std::chrono::duration_cast<std::chrono::milliseconds>(time - step_began_);
-  }
-  step_began_ = time;
-  if (name == "done") return;
-  timings_.push_back({std::string(name), std::chrono::milliseconds(0)});
-  engine_.progress.step(name, detail);
 }
 
 BuildResult Engine::build(const std::string& manifest_path, const BuildOptions& options) {

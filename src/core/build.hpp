@@ -4,7 +4,6 @@
 // last the record (build).
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "karapace/runtime/backend.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "timed_progress.hpp"
 
 namespace karapace::core {
 
@@ -68,8 +68,7 @@ class Build {
   void publish();
   [[nodiscard]] store::EnvRecord make_record(std::optional<store::EnvRecord> existing);
   [[nodiscard]] std::vector<std::string> dependency_layers() const;
-  [[nodiscard]] BuildResult result(bool up_to_date) const;
-  void step(std::string_view name, std::string_view detail);
+  [[nodiscard]] BuildResult result(bool up_to_date);
 
   Engine::Impl& engine_;
   const BuildOptions& options_;
@@ -83,8 +82,7 @@ class Build {
   bool lock_changed_ = false;
   std::uint64_t downloaded_bytes_ = 0;
   std::uint64_t downloaded_files_ = 0;
-  std::vector<StepTime> timings_;
-  std::chrono::steady_clock::time_point step_began_;
+  TimedProgress progress_;
 };
 
 }  // namespace karapace::core

@@ -23,7 +23,6 @@ void Build::ensure_base() {
     return;
   }
   fetch(backend_->base_artefacts(lock_.base, lock_.repositories));
-  step("base image", inputs_.manifest.base_image);
   auto build = context();
   const Digest layer = backend_->build_base(build, lock_.base, lock_.repositories);
   check_reproduced("base", lock_.base_image_digest, layer);
@@ -46,7 +45,6 @@ void Build::ensure_dependencies() {
     return;
   }
   fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
-  step("install", fmt::format("{} packages", lock_.resolved_packages.size()));
   auto build = context();
   const Digest layer = backend_->build_dependencies(build, base, lock_.resolved_packages);
   check_reproduced("package", lock_.dependency_layer, layer);
@@ -61,7 +59,7 @@ bool Build::layer_ready(const std::string& digest) {
   if (layers.is_laid_out(layer)) return true;
   if (!layers.find(layer)) return false;
   // The record and its objects are here, only the tree is not.
-  runtime::TreeWorker(*engine_.layout, lock_.ownership).ensure_tree(layer, engine_.progress, engine_.cancel);
+  runtime::TreeWorker(*engine_.layout, lock_.ownership).ensure_tree(layer, progress_, engine_.cancel);
   return true;
 }
 
@@ -90,8 +88,7 @@ void Build::fetch(const std::vector<runtime::Artefact>& artefacts) {
                             artefacts.size(), missing.front().label),
                 "build once with network");
   }
-  step("download", fmt::format("{} files", missing.size()));
-  const auto report = remote::fetch_all(*engine_.layout, missing, remote::FetchOptions{}, engine_.progress,
+  const auto report = remote::fetch_all(*engine_.layout, missing, remote::FetchOptions{}, progress_,
                                         engine_.cancel, runtime::find_helper("karapace-fetch"));
   downloaded_bytes_ += report.bytes;
   downloaded_files_ += report.fetched;

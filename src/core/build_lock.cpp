@@ -45,7 +45,6 @@ void Build::complete_lock() {
 }
 
 void Build::resolve_base() {
-  step("resolve", inputs_.manifest.base_image);
   auto build = context();
   auto resolution = backend_->resolve_base(build);
   lock_.base = std::move(resolution.pin);
@@ -61,7 +60,6 @@ void Build::resolve_packages() {
     return;
   }
   const auto kept = options_.offline ? plan_.keep : fetch_what_is_left_of(plan_.keep);
-  step("resolve", fmt::format("{} packages", plan_.names.size()));
   auto build = context();
   auto resolution = backend_->resolve_packages(build, Digest::parse(lock_.base_image_digest), plan_.names,
                                                kept, lock_.repositories);
