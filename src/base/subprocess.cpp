@@ -234,6 +234,14 @@ ChildProcess spawn(const Command& command) {
   return ChildProcess(pid, std::move(pidfd));
 }
 
+void replace_process(const std::string& path, const std::vector<std::string>& argv) {
+  CStrings arguments;
+  for (const std::string& argument : argv) arguments.add(argument);
+  CStrings environment;
+  ::execve(c_path(path), arguments.get(), environment.get());
+  throw_errno(describe("run", path));
+}
+
 ChildProcess::ChildProcess(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept

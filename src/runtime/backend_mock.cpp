@@ -137,7 +137,7 @@ class MockBackend : public Backend {
   [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store, const SessionRequest& request) override {
     PreparedSession session = prepare_session(store, request);
     session.plan.environment.root.reset();
-    session.plan.environment.mounts.clear();
+    session.plan.environment.mounts = {MountStep{.kind = MountKind::Proc, .target = "/proc"}};
     return session;
   }
 };

@@ -9,9 +9,9 @@
 #include <climits>
 
 #include "karapace/base/error.hpp"
-#include "karapace/base/file_at.hpp"
 #include "ownership_filter.hpp"
 #include "root_mounts.hpp"
+#include "run_plan.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -25,30 +25,6 @@ std::string own_directory() {
   if (length < 0) throw_errno("find the file of this program");
   const std::string_view text(path.data(), static_cast<std::size_t>(length));
   return std::string(text.substr(0, text.rfind('/')));
-}
-
-/// The command that carries out `plan`. `memfd` must live until it was started.
-struct InitCommand {
-  Command command;
-  UniqueFd memfd;
-};
-
-InitCommand make_init_command(const store::StoreLayout& store, LaunchPlan plan) {
-  KARAPACE_ASSERT(plan.mode == LaunchMode::Ephemeral);
-  InitCommand result;
-  result.command.program = find_helper("karapace-init");
-  int store_fd = kFirstFreeFd;
-  // Descriptors that the program gets keep their numbers; ours take one that is free.
-  for (const int fd : plan.process.keep_fds) {
-    result.command.fds.push_back(FdMapping{FdRef::from_raw(fd), fd});
-    store_fd = std::max(store_fd, fd + 1);
-  }
-  KARAPACE_ASSERT(std::ranges::find(plan.process.keep_fds, kPlanFd) == plan.process.keep_fds.end());
-  plan.store_root_fd = store_fd;
-  result.memfd = make_sealed_memfd("karapace-plan", encode_plan(plan));
-  result.command.fds.push_back(FdMapping{result.memfd, kPlanFd});
-  result.command.fds.push_back(FdMapping{store.root(), store_fd});
-  return result;
 }
 
 }  // namespace
@@ -92,11 +68,29 @@ LaunchPlan make_build_plan(const BuildSandbox& sandbox) {
   return plan;
 }
 
+RunResult run_plan(FdRef root, LaunchPlan plan, std::string_view input, const RunLimits& limits,
+                   CancelToken* cancel, const std::function<void(std::string_view)>& on_stderr_line) {
+  KARAPACE_ASSERT(plan.mode == LaunchMode::Ephemeral);
+  Command command;
+  command.program = find_helper("karapace-init");
+  int root_fd = kFirstFreeFd;
+  // Descriptors that the program gets keep their numbers; ours take one that is free.
+  for (const int fd : plan.process.keep_fds) {
+    KARAPACE_ASSERT(fd != kPlanFd);
+    command.fds.push_back(FdMapping{FdRef::from_raw(fd), fd});
+    root_fd = std::max(root_fd, fd + 1);
+  }
+  plan.store_root_fd = root_fd;
+  const UniqueFd memfd = make_sealed_memfd("karapace-plan", encode_plan(plan));
+  command.fds.push_back(FdMapping{memfd, kPlanFd});
+  command.fds.push_back(FdMapping{root, root_fd});
+  return run(command, input, limits, cancel, on_stderr_line);
+}
+
 RunResult run_sandboxed(const store::StoreLayout& store, const LaunchPlan& plan, std::string_view input,
                         const RunLimits& limits, CancelToken& cancel,
                         const std::function<void(std::string_view)>& on_stderr_line) {
-  const InitCommand init = make_init_command(store, plan);
-  return run(init.command, input, limits, &cancel, on_stderr_line);
+  return run_plan(store.root(), plan, input, limits, &cancel, on_stderr_line);
 }
 
 RunResult run_sandboxed_checked(const store::StoreLayout& store, const LaunchPlan& plan,

@@ -98,6 +98,13 @@ void bring_loopback_up() {
   check(::ioctl(socket.get(), SIOCSIFFLAGS, &request), "bring the loopback device up");
 }
 
+/// "/" inside shows the owner of the upper directory, which the caller made.
+void own_upper(const std::string& upper) {
+  struct stat info {};
+  check(::stat(upper.c_str(), &info), "look at the upper directory");
+  if (info.st_uid != 0 || info.st_gid != 0) check(::lchown(upper.c_str(), 0, 0), "own the upper directory");
+}
+
 void build_environment(const LaunchPlan& plan) {
   const runtime::EnvironmentPlan& environment = plan.environment;
   const std::vector<UniqueFd> sources = open_bind_sources(environment.mounts);
@@ -105,6 +112,8 @@ void build_environment(const LaunchPlan& plan) {
   if (::setgroups(0, nullptr) != 0 && errno != EPERM) throw_errno("drop the supplementary groups");
   ::umask(0);
   if (environment.root) {
+    if (plan.mode == LaunchMode::Start && !environment.root->upper.empty())
+      own_upper(environment.root->upper);
     const UniqueFd root = mount_overlay(*environment.root);
     apply_mounts(root, environment.mounts, sources);
     change_root(root);
@@ -132,7 +141,7 @@ HolderFiles open_holder_files(const LaunchPlan& plan) {
   if (plan.mode != LaunchMode::Start) return files;
   const FdRef directory = FdRef::from_raw(plan.run_dir_fd);
   files.sessions = open_beneath(directory, "sessions", O_RDWR);
-  files.record = open_beneath(directory, "holder", O_RDWR | O_CREAT, 0600);
+  files.record = open_beneath(directory, "holder", O_RDWR);
   return files;
 }
 

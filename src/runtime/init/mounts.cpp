@@ -17,6 +17,7 @@
 #include <cerrno>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
 #include "kernel.hpp"
 
 namespace karapace::init {
@@ -277,6 +278,28 @@ UniqueFd mount_only_layer(const std::string& lower) {
   return mount;
 }
 
+void give_to_root(FdRef parent, const std::string& name) {
+  check(::fchownat(parent.get(), name.c_str(), 0, 0, AT_SYMLINK_NOFOLLOW), "give the policy files to root");
+  const auto info = stat_at(parent, name);
+  if (!info || !S_ISDIR(info->st_mode)) return;
+  const UniqueFd directory = open_directory(parent, name);
+  for (const DirectoryEntry& entry : list_directory(directory)) give_to_root(directory, entry.name);
+}
+
+/// The library wrote these files as the caller. Root inside takes them over, moves them into place and
+/// removes what was there before: with mapped ids nobody else can.
+void adopt_directory(const std::string& from, const std::string& to) {
+  constexpr std::string_view kPrefix = "policy-";
+  const std::string name = from.substr(from.rfind('/') + 1);
+  const std::string new_name = to.substr(to.rfind('/') + 1);
+  const UniqueFd parent = open_directory(FdRef::cwd(), from.substr(0, from.rfind('/')));
+  give_to_root(parent, name);
+  for (const DirectoryEntry& entry : list_directory(parent)) {
+    if (entry.name.starts_with(kPrefix) && entry.name != name) remove_tree_at(parent, entry.name);
+  }
+  rename_at(parent, name, parent, new_name, Replace::Yes);
+}
+
 }  // namespace
 
 std::vector<UniqueFd> open_bind_sources(const std::vector<MountStep>& steps) {
@@ -292,6 +315,7 @@ void make_mounts_private() {
 }
 
 UniqueFd mount_overlay(const runtime::OverlayRoot& overlay) {
+  if (!overlay.adopt_from.empty()) adopt_directory(overlay.adopt_from, overlay.adopt_to);
   if (overlay.lowers.empty()) throw Error(ErrorCode::InvalidInput, "an overlay without lower directories");
   if (overlay.lowers.size() == 1 && overlay.upper.empty()) return mount_only_layer(overlay.lowers.front());
   std::string options = "userxattr,lowerdir=";

@@ -103,7 +103,11 @@ void tell_status(const LaunchPlan& plan, std::string_view text) noexcept {
 class Execution {
  public:
   explicit Execution(const ProcessPlan& process) : process_(process) {
-    for (const auto& [name, value] : process.environment) variables_.push_back(name + "=" + value);
+    for (const auto& [name, value] : process.environment) {
+      // The caller's shell may not be there; the programs inside should get one that is.
+      const bool is_shell = name == "SHELL" && !process.login_shells.empty();
+      variables_.push_back(name + "=" + (is_shell ? shell_of(process) : value));
+    }
     for (std::string& variable : variables_) environment_.push_back(variable.data());
     environment_.push_back(nullptr);
   }
@@ -119,6 +123,13 @@ class Execution {
   }
 
  private:
+  static const std::string& shell_of(const ProcessPlan& process) {
+    for (const std::string& shell : process.login_shells) {
+      if (::access(shell.c_str(), X_OK) == 0) return shell;
+    }
+    return process.login_shells.back();
+  }
+
   /// As execvpe(3), with the PATH of the environment inside.
   int search(const std::string& name) {
     if (name.empty()) return ENOENT;

@@ -170,6 +170,8 @@ void environment_plan(Codec& codec, Environment& environment) {
     strings(codec, root.lowers);
     codec.value(root.upper);
     codec.value(root.work);
+    codec.value(root.adopt_from);
+    codec.value(root.adopt_to);
   });
   codec.list(environment.mounts, [&](auto& step) { mount_step(codec, step); });
 }
