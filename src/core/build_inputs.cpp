@@ -128,7 +128,7 @@ void check_update_names(const BuildPlan& plan, const BuildOptions& options) {
 }  // namespace
 
 BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
-                              const std::string& /*store_root*/, const store::StoreLayout* layout) {
+                              const std::string& store_root, const store::StoreLayout* layout) {
   if (options.locked && (options.update || !options.update_packages.empty())) {
     throw Error(ErrorCode::InvalidInput, "--locked and --update contradict each other");
   }
@@ -141,6 +141,7 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
     const auto image = runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory);
     if (options.require_pinned_image) check_pinned(inputs, image);
   }
+  runtime::check_mounts(inputs.manifest, inputs.manifest_directory, store_root);
   inputs.old_lock = load_lock(inputs.lock_path);
   if (inputs.old_lock) verify_integrity(*inputs.old_lock, inputs.lock_path);
   choose_name(inputs, options, layout);
