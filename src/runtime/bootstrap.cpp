@@ -107,6 +107,7 @@ LaunchPlan bootstrap_plan(const BuildContext& context, const std::string& stagin
   sandbox.argv = {mmdebstrap,
                   "--mode=root",
                   "--variant=minbase",
+                  "--verbose",  // or its output says neither how far it is nor why it failed
                   "--format=directory",
                   "--architectures=" + host_architecture(),
                   "--skip=check/empty,chroot/mount/dev,chroot/mount/sys,output/dev",

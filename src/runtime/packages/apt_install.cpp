@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <map>
+#include <thread>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
@@ -26,7 +31,8 @@ class DpkgProgress {
  public:
   DpkgProgress(ProgressSink& sink, std::size_t packages) : sink_(sink), total_(2 * packages) {}
   void line(std::string_view text) {
-    const bool counts = text.starts_with("processing: install:") || text.starts_with("processing: upgrade:") ||
+    const bool counts = text.starts_with("processing: install:") ||
+                        text.starts_with("processing: upgrade:") ||
                         text.starts_with("processing: configure:");
     if (counts) sink_.advance(std::min(++done_, total_), total_, "packages");
   }
@@ -35,6 +41,50 @@ class DpkgProgress {
   ProgressSink& sink_;
   std::size_t done_ = 0;
   std::size_t total_;
+};
+
+/// Reads what dpkg says about its progress while the caller waits for it. A descriptor of its own, because
+/// dpkg closes it in maintainer scripts, and those need their stderr.
+class StatusPipe {
+ public:
+  explicit StatusPipe(DpkgProgress& progress) : pipe_(make_pipe()) {
+    const int high = ::fcntl(pipe_.write_end.get(), F_DUPFD_CLOEXEC, kFirstPassedFd);
+    if (high < 0) throw_errno("duplicate a descriptor");
+    passed_ = UniqueFd(high);
+    pipe_.write_end.reset();
+    reader_ = std::jthread([this, &progress] { read_lines(progress); });
+  }
+  ~StatusPipe() {
+    passed_.reset();  // the last writer: the reader sees the end
+  }
+  StatusPipe(const StatusPipe&) = delete;
+  StatusPipe& operator=(const StatusPipe&) = delete;
+
+  [[nodiscard]] int number() const noexcept { return passed_.get(); }
+
+ private:
+  static constexpr int kFirstPassedFd = 64;
+  static constexpr std::size_t kMaxLine = 64 * 1024;
+
+  void read_lines(DpkgProgress& progress) noexcept {
+    std::string pending;
+    std::array<char, 4096> buffer{};
+    while (true) {
+      const ssize_t count = ::read(pipe_.read_end.get(), buffer.data(), buffer.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return;
+      pending.append(buffer.data(), static_cast<std::size_t>(count));
+      for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
+        progress.line(std::string_view(pending).substr(0, end));
+        pending.erase(0, end + 1);
+      }
+      if (pending.size() > kMaxLine) pending.clear();
+    }
+  }
+
+  Pipe pipe_;
+  UniqueFd passed_;
+  std::jthread reader_;  // last: it ends before the descriptors do
 };
 
 class Installer {
@@ -50,16 +100,18 @@ class Installer {
 
   Digest run() {
     link_packages(context_, packages_, std::string(kFiles));
-    // Names that services and scripts look up, and no service started: only for the installation, the normaliser
-    // takes them out again.
-    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_,
-                            {{"etc/hostname", "karapace\n", 0644},
-                             {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost\n", 0644},
-                             {"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}},
-                            context_.cancel);
+    // Names that services and scripts look up, and no service started: only for the installation, the
+    // normaliser takes them out again.
+    worker_.prepare_overlay(
+        context_.operation.staging_path(), std::string(kOverlay), lowers_,
+        {{"etc/hostname", "karapace\n", 0644},
+         {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost\n", 0644},
+         {"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}},
+        context_.cancel);
     // --force-depends for unpacking only: a closure is complete, but Pre-Depends may be unpacked later.
     std::vector<std::string> unpack = dpkg({"--force-depends", "--unpack"});
-    for (const LockedPackage& package : packages_) unpack.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
+    for (const LockedPackage& package : packages_)
+      unpack.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
     std::ranges::sort(unpack.end() - static_cast<std::ptrdiff_t>(packages_.size()), unpack.end());
     step("dpkg cannot unpack the packages", unpack);
     step("dpkg cannot configure the packages", dpkg({"--configure", "--pending"}));
@@ -76,7 +128,7 @@ class Installer {
 
  private:
   static std::vector<std::string> dpkg(std::vector<std::string> action) {
-    std::vector<std::string> argv = {"dpkg", "--status-fd", "2", "--force-unsafe-io", "--force-confold", "--force-confdef"};
+    std::vector<std::string> argv = {"dpkg", "--force-unsafe-io", "--force-confold", "--force-confdef"};
     argv.insert(argv.end(), action.begin(), action.end());
     return argv;
   }
@@ -92,10 +144,13 @@ class Installer {
     files.read_only = true;
     files.create_target = true;
     sandbox.extra_mounts.push_back(std::move(files));
+    const StatusPipe status(progress_);
+    argv.insert(argv.begin() + 1, {"--status-fd", std::to_string(status.number())});
     sandbox.argv = std::move(argv);
     sandbox.environment = install_environment();
-    const RunResult result = run_sandboxed(context_.store, make_build_plan(sandbox), {}, {}, context_.cancel,
-                                           [&](std::string_view line) { progress_.line(line); });
+    LaunchPlan plan = make_build_plan(sandbox);
+    plan.process.keep_fds.push_back(status.number());
+    const RunResult result = run_sandboxed(context_.store, plan, {}, {}, context_.cancel);
     if (result.status != 0) throw_install_failed(context_, what, result);
   }
 
@@ -127,7 +182,8 @@ std::string extended_states(std::string_view base_states, const std::vector<Lock
   }
   std::string text;
   for (const auto& [key, is_automatic] : automatic) {
-    if (is_automatic) text += fmt::format("Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n", key.first, key.second);
+    if (is_automatic)
+      text += fmt::format("Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n", key.first, key.second);
   }
   return text;
 }

@@ -13,6 +13,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
+#include "karapace/base/xattr.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 #include "worker/checksum.hpp"
@@ -81,6 +82,9 @@ Json seal(const Job& job) {
   for (const Json& file : job.request.at("files")) {
     work.write(file.at(0).get<std::string>(), file.at(1).get<std::string>(), 0644);
   }
+  // A tree of root's files alone has the same index flat and mapped, and lies on the disk under different ids. The
+  // mark gives it two names, so that one store can hold both.
+  if (!job.flat) set_xattr(staging, name, "user.karapace.ownership", "mapped");
   store::SealOptions options;
   options.flat = job.flat;
   if (normalise != "none") options.set_mtime = store::kSourceDateEpoch;

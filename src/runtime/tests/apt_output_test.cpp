@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packages/apt_output.hpp"
+
+#include <gtest/gtest.h>
+
+#include "karapace/base/error.hpp"
+#include "packages/apt.hpp"
+#include "packages/apt_sources.hpp"
+#include "packages/apt_workspace.hpp"
+
+namespace karapace::runtime::apt {
+namespace {
+
+const std::string kHash(64, '7');
+
+TEST(PrintUris, ReadsAddressSizeAndHashAndSkipsOtherLines) {
+  const auto uris = parse_print_uris(
+      "Reading package lists...\n'http://d/debian/pool/g/git_1%3a2%2bx_amd64.deb' "
+      "git_1%3a2+x_amd64.deb 12345 SHA256:" +
+      kHash + "\n");
+  ASSERT_EQ(uris.size(), 1U);
+  EXPECT_EQ(uris[0].size, 12345U);
+  EXPECT_EQ(uris[0].sha256, kHash);
+}
+
+TEST(PrintUris, WeakHashIsAnErrorThatNamesTheFile) {
+  try {
+    static_cast<void>(parse_print_uris("'http://d/x.deb' x.deb 1 MD5Sum:0123\n"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.message().contains("http://d/x.deb"));
+  }
+}
+
+TEST(Simulation, TellsInstallsUpgradesAndRemovals) {
+  const Simulation simulation = parse_simulation(
+      "Remv old [1.0]\n"
+      "Inst libc6 [2.36-9] (2.36-9+deb12u14 Debian:12.1/stable, Debian-Security:12/stable [amd64]) "
+      "[libc-bin:amd64 ]\n"
+      "Inst git (1:2.39.5-0+deb12u2 Debian:12.1/stable [amd64])\n"
+      "Inst git-man (1:2.39.5 Debian:12.1/stable [all]) []\n"
+      "Conf git (1:2.39.5-0+deb12u2 Debian:12.1/stable [amd64])\n");
+  EXPECT_EQ(simulation.removals, std::vector<std::string>{"old"});
+  ASSERT_EQ(simulation.installs.size(), 3U);
+  EXPECT_EQ(simulation.installs[0].old_version, "2.36-9");
+  EXPECT_EQ(simulation.installs[0].version, "2.36-9+deb12u14");
+  EXPECT_EQ(simulation.installs[0].arch, "amd64");
+  EXPECT_EQ(simulation.installs[1].old_version, "");
+  EXPECT_EQ(simulation.installs[1].version, "1:2.39.5-0+deb12u2");
+  EXPECT_EQ(simulation.installs[2].arch, "all");
+}
+
+TEST(Stanzas, KeepContinuationLinesAndIgnoreCase) {
+  const auto stanzas =
+      parse_stanzas("Package: a\nDescription: one\n two\n .\n three\nVersion: 1\n\n\nPackage: b\n");
+  ASSERT_EQ(stanzas.size(), 2U);
+  EXPECT_EQ(stanzas[0].get("description"), "one\n two\n .\n three");
+  EXPECT_EQ(stanzas[0].text(), "Package: a\nDescription: one\n two\n .\n three\nVersion: 1\n");
+  EXPECT_EQ(stanzas[1].get("Package"), "b");
+  EXPECT_EQ(stanzas[1].get("Version"), "");
+}
+
+TEST(UnknownPackages, NamesAllOfThemOnce) {
+  EXPECT_EQ(unknown_packages(
+                "W: noise\nE: Unable to locate package nosuch\nE: Package 'virt' has no installation "
+                "candidate\nE: Unable to locate package nosuch\nE: Version '9' for 'git' was not found\n"),
+            (std::vector<std::string>{"git=9", "nosuch", "virt"}));
+  EXPECT_TRUE(unknown_packages("E: Unable to correct problems, you have held broken packages.\n").empty());
+}
+
+TEST(Urls, PathsOfPackagesSurviveTheWayToAUrlAndBack) {
+  const std::string path = "pool/main/g/g++/g++_4%12.2~rc1+b:1_amd64.deb";
+  const std::string encoded = percent_encode_path(path);
+  EXPECT_EQ(encoded, "pool/main/g/g%2b%2b/g%2b%2b_4%2512.2%7erc1%2bb%3a1_amd64.deb");
+  EXPECT_EQ(percent_decode(encoded), path);
+  EXPECT_EQ(percent_decode("100%"), "100%");
+  EXPECT_EQ(percent_decode("%zz"), "%zz");
+}
+
+TEST(Mirrors, ReplaceTheAddressOfOneRepositoryOnly) {
+  const Mirrors mirrors = Mirrors::parse("debian=http://127.0.0.1:8080/debian/");
+  EXPECT_EQ(mirrors.url_for("debian", "http://deb.debian.org/debian"), "http://127.0.0.1:8080/debian");
+  EXPECT_EQ(mirrors.url_for("debian-security", "http://s/"), "http://s");
+  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian")), Error);
+  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian=file:///x")), Error);
+  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian=http://x [trusted=yes]")), Error);
+}
+
+TEST(Locate, FindsTheLongestRepositoryAndDecodesThePath) {
+  const std::vector<Repository> repositories = {
+      {"debian", "http://d/debian", "bookworm", {"main"}},
+      {"debian-security", "http://d/debian-security", "x", {"main"}}};
+  const auto found = locate("http://d/debian-security/pool/x%2by.deb", repositories, Mirrors());
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->repository, "debian-security");
+  EXPECT_EQ(found->path, "pool/x+y.deb");
+  EXPECT_FALSE(locate("http://elsewhere/x.deb", repositories, Mirrors()).has_value());
+}
+
+TEST(SourcesList, SuitesOfOneArchiveShareAStanzaAndKeysAreNamed) {
+  const ImageReference image = parse_image("debian/12", "/");
+  EXPECT_EQ(sources_list(image.apt_sources, Mirrors(), {"/k.gpg"}),
+            "deb [signed-by=/k.gpg] http://deb.debian.org/debian bookworm main\n"
+            "deb [signed-by=/k.gpg] http://deb.debian.org/debian bookworm-updates main\n"
+            "deb [signed-by=/k.gpg] http://deb.debian.org/debian-security bookworm-security main\n");
+  EXPECT_EQ(
+      deb822_sources(image.apt_sources, "/k.gpg"),
+      "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
+      "Signed-By: /k.gpg\n\nTypes: deb\nURIs: http://deb.debian.org/debian-security\nSuites: "
+      "bookworm-security\n"
+      "Components: main\nSigned-By: /k.gpg\n");
+  EXPECT_EQ(repositories_of(image.apt_sources).size(), 2U);
+}
+
+LockedPackage package(const std::string& name, const std::string& arch, bool requested) {
+  LockedPackage result;
+  result.name = name;
+  result.version = "1:2+3~4";
+  result.arch = arch;
+  result.sha256 = kHash;
+  result.repository = "debian";
+  result.path = "pool/" + name + "_1%3a2+3~4.deb";
+  result.requested = requested;
+  return result;
+}
+
+TEST(ExtendedStates, AddsWhatNobodyAskedForAndClearsWhatSomebodyDid) {
+  EXPECT_EQ(
+      extended_states("Package: git\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: old\nArchitecture: "
+                      "amd64\nAuto-Installed: 1\n",
+                      {package("git", "amd64", true), package("perl-doc", "all", false)}, "amd64"),
+      "Package: old\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: perl-doc\nArchitecture: "
+      "amd64\nAuto-Installed: 1\n\n");
+}
+
+TEST(Artefacts, UrlsAreEncodedAndFileNamesUnique) {
+  const std::vector<Repository> repositories = {{"debian", "http://d/debian/", "bookworm", {"main"}}};
+  const auto artefacts = artefacts_of({package("g++", "amd64", true)}, repositories, Mirrors());
+  ASSERT_EQ(artefacts.size(), 1U);
+  EXPECT_EQ(artefacts[0].url, "http://d/debian/pool/g%2b%2b_1%253a2%2b3%7e4.deb");
+  EXPECT_EQ(file_name_of(package("g++", "amd64", true)), "g++_1%3a2+3~4_amd64.deb");
+  EXPECT_THROW(static_cast<void>(artefacts_of({package("x", "all", true)}, {}, Mirrors())), Error);
+}
+
+TEST(LastLines, LeavesOutTheStatusOfDpkgAndControlCharacters) {
+  EXPECT_EQ(last_lines("one\ntwo\n", "status: git: installed\nprocessing: install: git\nE: \x1b[31mbad\n", 2),
+            "two\nE: \\x1b[31mbad");
+}
+
+TEST(AptConf, NamesNoDirectoryOfTheHost) {
+  const std::string text = apt_conf({.directory = "/d",
+                                     .status_file = "/s",
+                                     .architecture = "amd64",
+                                     .sources_file = "/d/list",
+                                     .sources_parts = {},
+                                     .preferences_file = {},
+                                     .trusted_directory = "/d/none"});
+  for (const char* key :
+       {"Dir::Etc::main", "Dir::Etc::parts", "Dir::Etc::sourceparts", "Dir::Etc::preferencesparts",
+        "Dir::Etc::trustedparts", "Dir::State::lists", "Dir::Cache"}) {
+    EXPECT_TRUE(text.contains(key + std::string(" \"/d/"))) << key;
+  }
+}
+
+}  // namespace
+}  // namespace karapace::runtime::apt
