@@ -59,6 +59,12 @@ class Signals {
     struct sigaction action {};
     action.sa_handler = SIG_DFL;
     check(::sigaction(SIGCHLD, &action, nullptr), "set the signal handlers");
+    // A shell without job control starts what is in the background with INT and QUIT ignored, and the kernel
+    // throws ignored signals away. What is sent to us is for the program inside. An ignored HUP stays: that
+    // is nohup(1).
+    for (const int number : kForwarded) {
+      if (number != SIGHUP) check(::sigaction(number, &action, nullptr), "set the signal handlers");
+    }
     check(::sigprocmask(SIG_BLOCK, &handled, &before_), "set the signal mask");
     fd_ = UniqueFd(check(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK), "receive signals"));
   }
