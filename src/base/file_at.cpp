@@ -43,13 +43,35 @@ std::optional<UniqueFd> try_open_resolved(FdRef dir, const std::string& path, in
   throw Error(ErrorCode::InvalidInput, fmt::format("{} is larger than {} bytes", what, limit));
 }
 
+/// `expected` only says how much to make room for at first.
+std::string read_to_end(FdRef fd, std::size_t limit, std::size_t expected) {
+  // One byte above what is expected tells "all" from "more" without room for a whole chunk, and one above the
+  // limit "more" from "exactly".
+  std::string content(std::min(expected, limit) + 1, '\0');
+  std::size_t used = 0;
+  while (true) {
+    if (used == content.size())
+      content.resize(std::min(std::max(2 * used, std::size_t{64 * 1024}), limit + 1));
+    const ssize_t got = ::read(fd.get(), content.data() + used, content.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_errno("read");
+    if (got == 0) break;
+    used += static_cast<std::size_t>(got);
+    if (used > limit) too_large("the input", limit);
+  }
+  content.resize(used);
+  if (content.capacity() > 2 * used) content.shrink_to_fit();
+  return content;
+}
+
 std::string read_regular(FdRef file, const std::string& path, std::size_t limit) {
   const struct stat info = stat_fd(file);
   if (!S_ISREG(info.st_mode))
     throw Error(ErrorCode::InvalidInput, fmt::format("\"{}\" is not a regular file", printable(path)));
   if (static_cast<std::uint64_t>(info.st_size) > limit)
     too_large(fmt::format("\"{}\"", printable(path)), limit);
-  return with_context([&] { return describe("read", path); }, [&] { return read_all(file, limit); });
+  return with_context([&] { return describe("read", path); },
+                      [&] { return read_to_end(file, limit, static_cast<std::size_t>(info.st_size)); });
 }
 
 // O_NOCTTY and O_NONBLOCK: whatever lies there instead of a file must not block us or become our terminal.
@@ -123,26 +145,7 @@ std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path, 
   return read_regular(*file, path, limit);
 }
 
-std::string read_all(FdRef fd, std::size_t limit) {
-  constexpr std::size_t kChunk = std::size_t{64} * 1024;
-  std::string content;
-  std::size_t used = 0;
-  while (true) {
-    // One byte above the limit tells "more" from "exactly".
-    const std::size_t wanted = std::min(kChunk, limit - used + 1);
-    if (content.size() < used + wanted)
-      content.resize(std::max(used + wanted, std::min(2 * used, limit + 1)));
-    const ssize_t got = ::read(fd.get(), content.data() + used, wanted);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_errno("read");
-    if (got == 0) break;
-    used += static_cast<std::size_t>(got);
-    if (used > limit) too_large("the input", limit);
-  }
-  content.resize(used);
-  content.shrink_to_fit();
-  return content;
-}
+std::string read_all(FdRef fd, std::size_t limit) { return read_to_end(fd, limit, 64 * 1024); }
 
 void write_all(FdRef fd, std::string_view content) {
   while (!content.empty()) {
