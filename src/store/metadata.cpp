@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
+#include <iterator>
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/durable.hpp"
@@ -21,6 +23,8 @@ constexpr std::size_t kMaxTimestampBytes = 64;
 constexpr std::size_t kMaxPathBytes = 8192;
 constexpr std::size_t kMaxDependencyLayers = 500;  // what overlayfs mounts
 constexpr std::size_t kMaxShortIdBytes = 64;
+/// From so many records on, parsing them takes longer than starting a second thread.
+constexpr std::size_t kThreadedList = 200;
 
 struct StateName {
   EnvState state;
@@ -204,20 +208,35 @@ std::optional<EnvRecord> MetadataStore::find(const std::string& env_id) const {
 }
 
 RecordList MetadataStore::list() const {
-  RecordList result;
-  for (const DirectoryEntry& entry : list_directory(dir_)) {
-    if (entry.name.starts_with(kTemporaryPrefix)) continue;
-    if (!Digest::is_valid(entry.name)) {
-      result.bad.push_back({entry.name, "its name is not an environment id"});
-      continue;
-    }
-    try {
-      if (std::optional<EnvRecord> record = find(entry.name)) result.records.push_back(std::move(*record));
-    } catch (const Error& error) {
-      result.bad.push_back({entry.name, error.message()});
-    }
+  std::vector<std::string> names;
+  for (DirectoryEntry& entry : list_directory(dir_)) {
+    if (!entry.name.starts_with(kTemporaryPrefix)) names.push_back(std::move(entry.name));
   }
+  const auto read_some = [this, &names](std::size_t begin, std::size_t end) {
+    RecordList part;
+    for (; begin < end; ++begin) read_into(part, names[begin]);
+    return part;
+  };
+  if (names.size() < kThreadedList) return read_some(0, names.size());
+  const std::size_t half = names.size() / 2;
+  std::future<RecordList> second = std::async(std::launch::async, read_some, half, names.size());
+  RecordList result = read_some(0, half);
+  RecordList rest = second.get();
+  std::ranges::move(rest.records, std::back_inserter(result.records));
+  std::ranges::move(rest.bad, std::back_inserter(result.bad));
   return result;
+}
+
+void MetadataStore::read_into(RecordList& result, const std::string& name) const {
+  if (!Digest::is_valid(name)) {
+    result.bad.push_back({name, "its name is not an environment id"});
+    return;
+  }
+  try {
+    if (std::optional<EnvRecord> record = find(name)) result.records.push_back(std::move(*record));
+  } catch (const Error& error) {
+    result.bad.push_back({name, error.message()});
+  }
 }
 
 void MetadataStore::put(const EnvRecord& record) {

@@ -142,6 +142,25 @@ TEST_F(Metadata, WhatIsNoRecordIsListedAsBadAndTemporariesAreNot) {
                                            "notes.txt"}));
 }
 
+TEST_F(Metadata, LongListIsCompleteAndInOrder) {
+  MetadataStore store(layout);
+  const EnvRecord record = make_record('a');
+  store.put(record);
+  OrderedJson json = OrderedJson::parse(dir.read(file_of(record)));
+  json.erase("checksum");
+  for (int i = 0; i < 500; ++i) {
+    const std::string id = hash_bytes(std::to_string(i)).hex();
+    json["env_id"] = id;
+    json["short_id"] = id.substr(0, 12);
+    dir.write(store_path("store/metadata/" + id), i % 100 == 0 ? "damaged" : make_record_text(json));
+  }
+  const RecordList list = store.list();
+  EXPECT_EQ(list.records.size(), 496U);
+  EXPECT_TRUE(std::ranges::is_sorted(list.records, {}, &EnvRecord::env_id));
+  EXPECT_EQ(list.bad.size(), 5U);
+  EXPECT_TRUE(std::ranges::is_sorted(list.bad, {}, &BadRecord::file));
+}
+
 TEST_F(Metadata, NameBelongsToOneEnvironment) {
   MetadataStore store(layout);
   store.put(make_record('a', "dev"));

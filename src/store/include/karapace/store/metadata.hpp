@@ -66,6 +66,7 @@ class MetadataStore {
   [[nodiscard]] std::vector<std::string> ids_with_prefix(std::string_view prefix) const;
 
  private:
+  void read_into(RecordList& result, const std::string& name) const;
   const StoreLayout& layout_;
   UniqueFd dir_;
 };
