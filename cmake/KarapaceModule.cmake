@@ -71,6 +71,9 @@ function(karapace_program name)
   endif()
 endfunction()
 
+# Everything that the unit tests need: what the sanitizers build.
+add_custom_target(unit_tests)
+
 # karapace_test(store SOURCES tests/wal_test.cpp DEPENDS karapace::store [LABEL unit] [TIMEOUT 120])
 # A GoogleTest program <name>_test. LABEL: unit functional crash stress tidy. The cases of unit and tidy programs
 # are ctest tests of their own; those of the others share what is dear to set up, so the program is one test.
@@ -96,6 +99,7 @@ function(karapace_test name)
   if(arg_LABEL MATCHES "^(unit|tidy)$")
     gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                          PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+    add_dependencies(unit_tests ${name}_test)
   else()
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
@@ -114,6 +118,7 @@ function(karapace_fuzzer name)
   target_link_libraries(${name}_fuzz PRIVATE ${arg_DEPENDS})
   karapace_options(${name}_fuzz)
   set_target_properties(${name}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_dependencies(unit_tests ${name}_fuzz)
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   if(KARAPACE_FUZZ)
     target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
