@@ -30,7 +30,7 @@ BuildResult Build::run() {
     ensure_dependencies();
     engine_.cancel.check();
     publish();
-    operation_->finish();
+    operation_->finish(engine_.tree_remover());
   } catch (...) {
     // Undo at once rather than at the next start: a full disk is given back now.
     operation_.reset();
@@ -46,7 +46,7 @@ LockFile Build::run_lock() {
   try {
     complete_lock();
     save_lock_file();
-    operation_->finish();
+    operation_->finish(engine_.tree_remover());
   } catch (...) {
     operation_.reset();
     engine_.recover();

@@ -36,12 +36,14 @@ store::StoreLayout& Engine::Impl::open_or_create() {
 
 void Engine::Impl::recover() {
   if (!layout) return;
-  const store::StoreLayout& store = *layout;
-  const auto report = store::recover(
-      store, [&store](const std::string& relative) { runtime::remove_tree_any_owner(store, relative); });
+  const auto report = store::recover(*layout, tree_remover());
   for (const auto& name : report.set_aside) {
     progress.note(fmt::format("a damaged journal entry was set aside: store/wal/corrupt/{}", name));
   }
+}
+
+store::TreeRemover Engine::Impl::tree_remover() const {
+  return [&store = *layout](const std::string& relative) { runtime::remove_tree_any_owner(store, relative); };
 }
 
 void Engine::Impl::wait_note(std::string_view whom) const {

@@ -27,6 +27,8 @@ struct Engine::Impl {
   /// Undoes what dead operations left. Called at open and after an operation of ours failed.
   void recover();
   void wait_note(std::string_view whom) const;
+  /// How staging and environments are removed, whoever owns the files in them.
+  [[nodiscard]] store::TreeRemover tree_remover() const;
 };
 
 /// The record as it is now, with Running derived from live sessions.

@@ -71,7 +71,7 @@ DestroyResult Engine::destroy(const EnvironmentView& environment) {
                                            {{store::WalStep::Kind::FinishDestroy, env_id}});
   store::MetadataStore(layout).remove(env_id);
   runtime::remove_tree_any_owner(layout, "env/" + env_id);
-  operation.finish();
+  operation.finish(impl_->tree_remover());
   return {env_id, current.record.name};
 }
 
