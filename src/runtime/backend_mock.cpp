@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// No distribution, no network: images and packages are little files. What is built is real, though: layers in the store,
-// and sessions that are processes with a pid, so that tests of the life cycle mean something.
+// No distribution, no network: images and packages are little files. What is built is real, though: layers in
+// the store, and sessions that are processes with a pid, so that tests of the life cycle mean something.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -65,15 +65,15 @@ class MockBackend : public Backend {
     return resolution;
   }
 
-  [[nodiscard]] std::vector<Artefact> base_artefacts(const BasePin& /*pin*/,
-                                                     const std::vector<Repository>& /*repositories*/) override {
+  [[nodiscard]] std::vector<Artefact> base_artefacts(
+      const BasePin& /*pin*/, const std::vector<Repository>& /*repositories*/) override {
     return {};
   }
 
   [[nodiscard]] Digest base_key(const BasePin& pin, const std::string& arch, Ownership ownership) override {
-    return hash_bytes(fmt::format("karapace mock-base v1\n{}", canonical_json({{"image", pin.distribution},
-                                                                              {"arch", arch},
-                                                                              {"ownership", to_string(ownership)}})));
+    return hash_bytes(fmt::format(
+        "karapace mock-base v1\n{}",
+        canonical_json({{"image", pin.distribution}, {"arch", arch}, {"ownership", to_string(ownership)}})));
   }
 
   [[nodiscard]] Digest build_base(BuildContext& context, const BasePin& pin,
@@ -108,8 +108,9 @@ class MockBackend : public Backend {
     return resolution;
   }
 
-  [[nodiscard]] std::vector<Artefact> package_artefacts(const std::vector<LockedPackage>& /*packages*/,
-                                                        const std::vector<Repository>& /*repositories*/) override {
+  [[nodiscard]] std::vector<Artefact> package_artefacts(
+      const std::vector<LockedPackage>& /*packages*/,
+      const std::vector<Repository>& /*repositories*/) override {
     return {};
   }
 
@@ -117,10 +118,10 @@ class MockBackend : public Backend {
                                       Ownership ownership) override {
     Json names = Json::array();
     for (const LockedPackage& package : packages) names.push_back({package.name, package.version});
-    return hash_bytes(fmt::format("karapace mock-dependencies v1\n{}",
-                                  canonical_json({{"base", base_layer.hex()},
-                                                  {"packages", names},
-                                                  {"ownership", to_string(ownership)}})));
+    return hash_bytes(fmt::format(
+        "karapace mock-dependencies v1\n{}",
+        canonical_json(
+            {{"base", base_layer.hex()}, {"packages", names}, {"ownership", to_string(ownership)}})));
   }
 
   [[nodiscard]] Digest build_dependencies(BuildContext& context, const Digest& /*base_layer*/,
@@ -134,7 +135,8 @@ class MockBackend : public Backend {
   }
 
   // The same locks, holder and supervisor as for real, on the host's own root: the mock tree has no programs.
-  [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store, const SessionRequest& request) override {
+  [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store,
+                                        const SessionRequest& request) override {
     PreparedSession session = prepare_session(store, request);
     session.plan.environment.root.reset();
     session.plan.environment.mounts = {MountStep{.kind = MountKind::Proc, .target = "/proc"}};

@@ -86,10 +86,11 @@ class NamespaceBackend : public Backend {
                                   const std::vector<Repository>& /*repositories*/) override {
     const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory);
     if (image.provider != pin.provider) {
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("the lock pins a base of kind '{}', and the image '{}' is of kind '{}'",
-                              to_string(pin.provider), context.manifest.base_image, to_string(image.provider)),
-                  "run 'karapace build --update'");
+      throw Error(
+          ErrorCode::InvalidInput,
+          fmt::format("the lock pins a base of kind '{}', and the image '{}' is of kind '{}'",
+                      to_string(pin.provider), context.manifest.base_image, to_string(image.provider)),
+          "run 'karapace build --update'");
     }
     switch (pin.provider) {
       case BaseProvider::Bootstrap:
@@ -115,8 +116,8 @@ class NamespaceBackend : public Backend {
     return apt::resolve(context, image, base_layer, names, locked, repositories);
   }
 
-  [[nodiscard]] std::vector<Artefact> package_artefacts(const std::vector<LockedPackage>& packages,
-                                                        const std::vector<Repository>& repositories) override {
+  [[nodiscard]] std::vector<Artefact> package_artefacts(
+      const std::vector<LockedPackage>& packages, const std::vector<Repository>& repositories) override {
     return apt::artefacts_of(packages, repositories, apt::Mirrors::from_environment());
   }
 
@@ -133,13 +134,15 @@ class NamespaceBackend : public Backend {
     return apt::install(context, base_layer, packages);
   }
 
-  [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store, const SessionRequest& request) override {
+  [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store,
+                                        const SessionRequest& request) override {
     return prepare_session(store, request);
   }
 
  private:
   static Error unsupported(BaseProvider provider) {
-    return {ErrorCode::Unsupported, fmt::format("this version cannot build a base of kind '{}'", to_string(provider))};
+    return {ErrorCode::Unsupported,
+            fmt::format("this version cannot build a base of kind '{}'", to_string(provider))};
   }
 
   static BaseResolution resolve_tar(BuildContext& context, const ImageReference& image) {
@@ -152,12 +155,14 @@ class NamespaceBackend : public Backend {
     }
     context.progress.step("base image", image.display_name);
     const UniqueFd file = open_path(image.path, O_RDONLY);
-    resolution.pin.sha256 = TreeWorker(context.store, context.manifest.ownership).sha256(file, context.cancel);
+    resolution.pin.sha256 =
+        TreeWorker(context.store, context.manifest.ownership).sha256(file, context.cancel);
     resolution.pin.size = static_cast<std::uint64_t>(stat_fd(file).st_size);
     return resolution;
   }
 
-  // The directory may change at any time, so it is copied first and the copy is what gets its name and is built.
+  // The directory may change at any time, so it is copied first and the copy is what gets its name and is
+  // built.
   static BaseResolution resolve_directory(BuildContext& context, const ImageReference& image) {
     BaseResolution resolution;
     resolution.pin.provider = BaseProvider::Dir;
@@ -192,8 +197,8 @@ class NamespaceBackend : public Backend {
     const UniqueFd archive = open_archive(context, image, pin);
     with_context([&] { return image.display_name; },
                  [&] {
-                   worker.unpack(archive, context.operation.staging_path(), std::string(kTree), context.progress,
-                                 context.cancel, pin.sha256);
+                   worker.unpack(archive, context.operation.staging_path(), std::string(kTree),
+                                 context.progress, context.cancel, pin.sha256);
                  });
     return seal_tree(context);
   }
@@ -218,12 +223,14 @@ class NamespaceBackend : public Backend {
   }
 
   static void require_apt(BuildContext& context, const Digest& base_layer, const ImageReference& image) {
-    TreeWorker(context.store, context.manifest.ownership).ensure_tree(base_layer, context.progress, context.cancel);
+    TreeWorker(context.store, context.manifest.ownership)
+        .ensure_tree(base_layer, context.progress, context.cancel);
     const UniqueFd tree = context.store.open_dir("trees/" + base_layer.hex());
     if (try_open_in_root(tree, "/usr/bin/apt-get", O_PATH)) return;
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("{} has no apt, and this version installs packages with apt only", image.display_name),
-                "use an image of the Debian family, or leave system.packages empty");
+    throw Error(
+        ErrorCode::InvalidInput,
+        fmt::format("{} has no apt, and this version installs packages with apt only", image.display_name),
+        "use an image of the Debian family, or leave system.packages empty");
   }
 };
 
@@ -235,7 +242,8 @@ std::unique_ptr<Backend> make_backend(std::string_view name) {
   if (name == "namespace") return make_namespace_backend();
   if (name == "mock") return make_mock_backend();
   if (name == "oci") {
-    throw Error(ErrorCode::Unsupported, "this version has no oci backend", "use runtime.backend = \"namespace\"");
+    throw Error(ErrorCode::Unsupported, "this version has no oci backend",
+                "use runtime.backend = \"namespace\"");
   }
   throw Error(ErrorCode::InvalidInput, fmt::format("unknown backend '{}'", printable(name)),
               "the backends are namespace and mock");

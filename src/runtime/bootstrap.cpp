@@ -78,8 +78,8 @@ void check(const RunResult& result, ErrorCode code, std::string_view what) {
   throw Error(code, fmt::format("{}:\n{}", what, apt::last_lines(result.out, result.err, kErrorLines)));
 }
 
-LaunchPlan bootstrap_plan(const BuildContext& context, const std::string& staging_name, const std::string& suite,
-                          const std::string& mmdebstrap) {
+LaunchPlan bootstrap_plan(const BuildContext& context, const std::string& staging_name,
+                          const std::string& suite, const std::string& mmdebstrap) {
   BuildSandbox sandbox;
   sandbox.ownership = context.manifest.ownership;
   sandbox.environment = apt::install_environment();
@@ -121,7 +121,8 @@ LaunchPlan bootstrap_plan(const BuildContext& context, const std::string& stagin
 
 // Neutral answers to "who am I", the archive as Debian publishes it, and apt without a second user where
 // there is none.
-std::vector<std::pair<std::string, std::string>> base_files(const ImageReference& image, Ownership ownership) {
+std::vector<std::pair<std::string, std::string>> base_files(const ImageReference& image,
+                                                            Ownership ownership) {
   std::vector<std::pair<std::string, std::string>> files = {
       {"etc/hostname", "karapace\n"},
       {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost ip6-localhost ip6-loopback\n"},
@@ -169,8 +170,10 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
                                               .preferences_file = {},
                                               .trusted_directory = path + "/etc/none.d"}));
   const HostApt host(context, workspace);
-  check(host.run("apt-get", {"update", "-q", "-o", "APT::Update::Error-Mode=any"}), ErrorCode::Unavailable,
-        fmt::format("cannot read the package archive of {}", image.display_name));
+  const RunResult updated = host.run("apt-get", {"update", "-q", "-o", "APT::Update::Error-Mode=any"});
+  if (updated.status != 0) {
+    apt::throw_unreachable(fmt::format("cannot read the package archive of {}", image.display_name), updated);
+  }
   workspace.mark_lists(sources);
 
   const std::vector<std::string> wanted = {"?essential", "?priority(required)", "apt"};
@@ -211,14 +214,16 @@ Digest build_bootstrap(BuildContext& context, const ImageReference& image, const
   TreeWorker worker(context.store, context.manifest.ownership);
   make_directory_at(context.operation.staging(), name, 0755);
   apt::link_packages(context, pin.packages, name + "/repo");
-  apt::write_repository(context, worker, pin.packages,
-                        {.name = name + "/repo", .codename = suite, .origin = "Debian", .all_required = true});
+  apt::write_repository(
+      context, worker, pin.packages,
+      {.name = name + "/repo", .codename = suite, .origin = "Debian", .all_required = true});
   const std::string inside_staging = fmt::format("{}/{}", context.operation.staging_path(), name);
   worker.make_directories(inside_staging, {"root", "root/dev"}, context.cancel);
 
   InstallProgress progress(context.progress, pin.packages.size());
-  const RunResult result = run_sandboxed(context.store, bootstrap_plan(context, name, suite, mmdebstrap), {}, {},
-                                         context.cancel, [&](std::string_view line) { progress.line(line); });
+  const RunResult result =
+      run_sandboxed(context.store, bootstrap_plan(context, name, suite, mmdebstrap), {}, {}, context.cancel,
+                    [&](std::string_view line) { progress.line(line); });
   if (result.status != 0) apt::throw_install_failed(context, "mmdebstrap cannot build the base", result);
 
   context.progress.step("seal", "base image");

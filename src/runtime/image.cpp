@@ -85,10 +85,11 @@ std::vector<AptSource> debian_sources(const std::string& suite) {
 ImageReference from_alias(const Alias& alias) {
   constexpr std::string_view kDebian = "debian/";
   if (!alias.canonical.starts_with(kDebian)) {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("image '{}' ({}) needs the Linux Containers image server, which this version cannot read",
-                            alias.name, alias.display_name),
-                "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
+    throw Error(
+        ErrorCode::InvalidInput,
+        fmt::format("image '{}' ({}) needs the Linux Containers image server, which this version cannot read",
+                    alias.name, alias.display_name),
+        "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
   }
   ImageReference image;
   image.provider = BaseProvider::Bootstrap;
@@ -104,8 +105,10 @@ ImageReference from_url(std::string_view text) {
   image.provider = BaseProvider::Tar;
   constexpr std::string_view kKey = "sha256=";
   const auto key = text.rfind(kKey);
-  if (key == std::string_view::npos || key == 0 || std::string_view("#?& \t").find(text[key - 1]) == std::string_view::npos) {
-    throw Error(ErrorCode::InvalidInput, fmt::format("image '{}' is a URL without a checksum", printable(text)),
+  if (key == std::string_view::npos || key == 0 ||
+      std::string_view("#?& \t").find(text[key - 1]) == std::string_view::npos) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image '{}' is a URL without a checksum", printable(text)),
                 "append the sha256 of the archive: image = \"<url>#sha256=<64 hex digits>\"");
   }
   image.url = trimmed(text.substr(0, key - 1));
@@ -132,7 +135,8 @@ ImageReference from_path(std::string_view text, const std::string& manifest_dire
   } else {
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("image '{}': {} {}", printable(text), printable(path.string(), 4096),
-                            std::filesystem::exists(status) ? "is neither a file nor a directory" : "does not exist"));
+                            std::filesystem::exists(status) ? "is neither a file nor a directory"
+                                                            : "does not exist"));
   }
   image.path = std::filesystem::absolute(path).lexically_normal().string();
   image.canonical = text;
@@ -145,9 +149,10 @@ ImageReference from_path(std::string_view text, const std::string& manifest_dire
   for (const Alias& alias : kAliases) names.push_back(alias.name);
   const std::string nearest = nearest_name(image, names);
   throw Error(ErrorCode::InvalidInput, fmt::format("unknown image '{}'", printable(image)),
-              nearest.empty() ? "this version builds debian/12, debian/13, debian/sid, rootfs:<file or directory> and "
-                                "<url>#sha256=<hex>"
-                              : fmt::format("did you mean '{}'?", nearest));
+              nearest.empty()
+                  ? "this version builds debian/12, debian/13, debian/sid, rootfs:<file or directory> and "
+                    "<url>#sha256=<hex>"
+                  : fmt::format("did you mean '{}'?", nearest));
 }
 
 }  // namespace
@@ -171,7 +176,8 @@ ImageReference parse_image(std::string_view image, const std::string& manifest_d
   const std::string lower = lower_case(text);
   if (lower.starts_with("http://") || lower.starts_with("https://")) return from_url(text);
   if (lower.starts_with("oci:")) {
-    throw Error(ErrorCode::InvalidInput, fmt::format("image '{}': this version cannot read OCI registries", printable(text)),
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image '{}': this version cannot read OCI registries", printable(text)),
                 "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
   }
   const auto alias = std::ranges::find(kAliases, std::string_view(lower), &Alias::name);

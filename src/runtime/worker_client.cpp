@@ -32,8 +32,9 @@ UniqueFd duplicate_high(FdRef fd) {
 
 ErrorCode code_named(std::string_view name) {
   using enum ErrorCode;
-  constexpr std::array kCodes = {InvalidInput, NotFound,    AlreadyExists, Conflict, Busy,     PermissionDenied,
-                                 Unsupported,  Corrupt,     NoSpace,       Unavailable, External, Internal};
+  constexpr std::array kCodes = {InvalidInput, NotFound,         AlreadyExists, Conflict,
+                                 Busy,         PermissionDenied, Unsupported,   Corrupt,
+                                 NoSpace,      Unavailable,      External,      Internal};
   const auto found = std::ranges::find(kCodes, name, [](ErrorCode code) { return to_string(code); });
   return found == kCodes.end() ? Internal : *found;
 }
@@ -104,8 +105,9 @@ Json ask(const store::StoreLayout& store, Ownership ownership, Json request, con
   pass("store_fd", store.root());
   for (const PassedFd& passed : fds) pass(passed.key, passed.fd);
   request["flat"] = ownership == Ownership::Flat;
-  const RunResult result = run_sandboxed(store, plan, request.dump(-1, ' ', false, Json::error_handler_t::replace), {},
-                                         cancel, [&](std::string_view line) { forward_progress(line, progress); });
+  const RunResult result =
+      run_sandboxed(store, plan, request.dump(-1, ' ', false, Json::error_handler_t::replace), {}, cancel,
+                    [&](std::string_view line) { forward_progress(line, progress); });
   if (result.out.empty()) throw ProcessError("karapace-worker", result.status, result.err);
   const Json answer = parse_json(result.out, "answer of karapace-worker", {.max_bytes = 64 * 1024 * 1024});
   if (answer.contains("error")) {
@@ -118,7 +120,8 @@ Json ask(const store::StoreLayout& store, Ownership ownership, Json request, con
 
 }  // namespace
 
-TreeWorker::TreeWorker(const store::StoreLayout& store, Ownership ownership) : store_(store), ownership_(ownership) {}
+TreeWorker::TreeWorker(const store::StoreLayout& store, Ownership ownership)
+    : store_(store), ownership_(ownership) {}
 
 Digest TreeWorker::seal(const SealRequest& request, ProgressSink& progress, CancelToken& cancel) {
   const Json sealed = ask(store_, ownership_,
@@ -153,8 +156,8 @@ void TreeWorker::unpack(FdRef archive, const std::string& staging_path, const st
       {{"archive_fd", archive}}, progress, cancel);
 }
 
-void TreeWorker::copy_tree(const std::string& host_directory, const std::string& staging_path, const std::string& name,
-                           ProgressSink& progress, CancelToken& cancel) {
+void TreeWorker::copy_tree(const std::string& host_directory, const std::string& staging_path,
+                           const std::string& name, ProgressSink& progress, CancelToken& cancel) {
   const UniqueFd source = open_path(host_directory, O_RDONLY | O_DIRECTORY);
   // Flat: the caller's one id is seen as 0 inside. Mapped: it is seen as itself.
   const bool flat = ownership_ == Ownership::Flat;
@@ -167,9 +170,10 @@ void TreeWorker::copy_tree(const std::string& host_directory, const std::string&
       {{"source_fd", source}}, progress, cancel);
 }
 
-Digest TreeWorker::tree_digest(const std::string& staging_path, const std::string& name, CancelToken& cancel) {
-  const Json answer = ask(store_, ownership_, {{"verb", "digest"}, {"staging", staging_path}, {"name", name}}, {},
-                          no_progress(), cancel);
+Digest TreeWorker::tree_digest(const std::string& staging_path, const std::string& name,
+                               CancelToken& cancel) {
+  const Json answer = ask(store_, ownership_, {{"verb", "digest"}, {"staging", staging_path}, {"name", name}},
+                          {}, no_progress(), cancel);
   return Digest::parse(answer.at("hash").get<std::string>());
 }
 
@@ -179,10 +183,12 @@ std::string TreeWorker::sha256(FdRef file, CancelToken& cancel) {
       .get<std::string>();
 }
 
-std::vector<std::string> TreeWorker::deb_controls(const std::string& directory, const std::vector<std::string>& files,
+std::vector<std::string> TreeWorker::deb_controls(const std::string& directory,
+                                                  const std::vector<std::string>& files,
                                                   CancelToken& cancel) {
-  const Json answer = ask(store_, ownership_, {{"verb", "deb_controls"}, {"directory", directory}, {"files", files}}, {},
-                          no_progress(), cancel);
+  const Json answer =
+      ask(store_, ownership_, {{"verb", "deb_controls"}, {"directory", directory}, {"files", files}}, {},
+          no_progress(), cancel);
   return answer.at("controls").get<std::vector<std::string>>();
 }
 
@@ -198,7 +204,11 @@ void TreeWorker::prepare_overlay(const std::string& staging_path, const std::str
   Json placed = Json::array();
   for (const PlacedFile& file : files) placed.push_back({file.path, file.content, file.mode});
   ask(store_, ownership_,
-      {{"verb", "prepare_overlay"}, {"staging", staging_path}, {"name", name}, {"lowers", lowers}, {"files", placed}},
+      {{"verb", "prepare_overlay"},
+       {"staging", staging_path},
+       {"name", name},
+       {"lowers", lowers},
+       {"files", placed}},
       {}, no_progress(), cancel);
 }
 
@@ -215,7 +225,8 @@ void TreeWorker::ensure_tree(const Digest& layer, ProgressSink& progress, Cancel
 }
 
 void TreeWorker::remove(const std::string& relative) {
-  ask(store_, ownership_, {{"verb", "remove"}, {"path", relative}}, {}, no_progress(), CancelToken::process());
+  ask(store_, ownership_, {{"verb", "remove"}, {"path", relative}}, {}, no_progress(),
+      CancelToken::process());
 }
 
 void remove_tree_any_owner(const store::StoreLayout& store, const std::string& relative) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The apt steps above a base layer: resolve with the base's own apt, install without network with its own dpkg.
+// The apt steps above a base layer: resolve with the base's own apt, install without network with its own
+// dpkg.
 #pragma once
 
 #include <string>
@@ -10,8 +11,8 @@
 namespace karapace::runtime::apt {
 
 /// See Backend::resolve_packages.
-[[nodiscard]] PackageResolution resolve(BuildContext& context, const ImageReference& image, const Digest& base_layer,
-                                        const std::vector<std::string>& names,
+[[nodiscard]] PackageResolution resolve(BuildContext& context, const ImageReference& image,
+                                        const Digest& base_layer, const std::vector<std::string>& names,
                                         const std::vector<LockedPackage>& locked,
                                         const std::vector<Repository>& repositories);
 /// See Backend::build_dependencies.
@@ -19,7 +20,8 @@ namespace karapace::runtime::apt {
                              const std::vector<LockedPackage>& packages);
 
 /// "Package: .. Auto-Installed: 1" for everything that nobody asked for, added to what the base has; sorted.
-[[nodiscard]] std::string extended_states(std::string_view base_states, const std::vector<LockedPackage>& packages,
+[[nodiscard]] std::string extended_states(std::string_view base_states,
+                                          const std::vector<LockedPackage>& packages,
                                           std::string_view architecture);
 
 }  // namespace karapace::runtime::apt

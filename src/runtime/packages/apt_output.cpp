@@ -83,7 +83,8 @@ std::vector<PrintedUri> parse_print_uris(std::string_view output) {
     const auto hash = next_word(line);
     constexpr std::string_view kPrefix = "SHA256:";
     if (!hash.starts_with(kPrefix) || !Digest::is_valid(hash.substr(kPrefix.size()))) {
-      throw Error(ErrorCode::External, fmt::format("the archive has no SHA256 for {}", printable(printed.uri)));
+      throw Error(ErrorCode::External,
+                  fmt::format("the archive has no SHA256 for {}", printable(printed.uri)));
     }
     printed.sha256 = hash.substr(kPrefix.size());
     result.push_back(std::move(printed));
@@ -104,7 +105,9 @@ Simulation parse_simulation(std::string_view output) {
   return simulation;
 }
 
-void Stanza::add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+void Stanza::add(std::string name, std::string value) {
+  fields_.emplace_back(std::move(name), std::move(value));
+}
 
 std::string_view Stanza::get(std::string_view name) const noexcept {
   for (const auto& [field, value] : fields_) {
@@ -181,14 +184,20 @@ std::vector<std::string> unknown_packages(std::string_view stderr_text) {
   return {names.begin(), names.end()};
 }
 
-std::map<std::string, std::string, std::less<>> installed_versions(std::string_view status) {
-  std::map<std::string, std::string, std::less<>> versions;
-  for (const Stanza& stanza : parse_stanzas(status)) {
-    if (stanza.get("Status").ends_with(" installed")) {
-      versions.emplace(stanza.get("Package"), stanza.get("Version"));
+std::vector<std::string> virtual_providers(std::string_view output, std::string_view name) {
+  const std::string heading = fmt::format("Package {} is a virtual package provided by:", name);
+  std::set<std::string> providers;
+  bool inside = false;
+  for_each_line(output, [&](std::string_view line) {
+    if (line == heading) {
+      inside = true;
+    } else if (!line.starts_with("  ")) {
+      inside = false;
+    } else if (inside) {
+      providers.insert(without_arch(next_word(line)));
     }
-  }
-  return versions;
+  });
+  return {providers.begin(), providers.end()};
 }
 
 std::string percent_decode(std::string_view text) {
@@ -209,8 +218,8 @@ std::string percent_decode(std::string_view text) {
 std::string percent_encode_path(std::string_view path) {
   std::string result;
   for (const char c : path) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '/';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '/';
     if (plain) {
       result += c;
     } else {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,11 +51,12 @@ class Stanza {
 /// Names that apt said it does not know or cannot install, sorted, without duplicates.
 [[nodiscard]] std::vector<std::string> unknown_packages(std::string_view stderr_text);
 
-/// Name -> version of what dpkg's status file calls installed.
-[[nodiscard]] std::map<std::string, std::string, std::less<>> installed_versions(std::string_view status);
+/// Who provides the virtual package `name`, as apt lists them when it cannot choose.
+[[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 
 [[nodiscard]] std::string percent_decode(std::string_view text);
-/// Path below a repository for a URL: everything but unreserved characters and '/' as %XX (so "+" "~" ":" are encoded).
+/// Path below a repository for a URL: everything but unreserved characters and '/' as %XX (so "+" "~" ":" are
+/// encoded).
 [[nodiscard]] std::string percent_encode_path(std::string_view path);
 
 /// The lines that tell what went wrong: the last `count`, without dpkg's status lines, joined by newlines.

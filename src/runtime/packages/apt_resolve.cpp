@@ -55,7 +55,8 @@ class Resolver {
     const std::vector<LockedPackage> kept = offer_locked(locked);
     prepare_overlay(!kept.empty());
     update(!kept.empty());
-    repositories_ = image_.apt_sources.empty() ? image_repositories(repositories) : repositories_of(image_.apt_sources);
+    repositories_ =
+        image_.apt_sources.empty() ? image_repositories(repositories) : repositories_of(image_.apt_sources);
     RunResult simulated = simulate(names);
     if (simulated.status != 0 && !kept.empty()) {
       // What is new does not go together with what was locked: then the archive alone decides.
@@ -76,7 +77,9 @@ class Resolver {
   }
 
  private:
-  static std::string inside(std::string_view name) { return fmt::format("{}/apt/{}", kInsideDirectory, name); }
+  static std::string inside(std::string_view name) {
+    return fmt::format("{}/apt/{}", kInsideDirectory, name);
+  }
 
   RunResult run(std::vector<std::string> argv) {
     BuildSandbox sandbox;
@@ -102,7 +105,8 @@ class Resolver {
     if (with_locked && image_.apt_sources.empty()) {
       files.push_back({"etc/apt/sources.list.d/karapace-locked.list", locked_list(), 0644});
     }
-    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_, files, context_.cancel);
+    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_, files,
+                            context_.cancel);
   }
 
   static std::string locked_list() {
@@ -112,22 +116,29 @@ class Resolver {
   void update(bool with_locked) {
     std::string sources;
     if (!image_.apt_sources.empty()) {
-      // The same text as the bootstrap's, so that its lists can be used: the keys have the same path in both places.
-      sources = sources_list(image_.apt_sources, mirrors_, {"/usr/share/keyrings/debian-archive-keyring.gpg"});
+      // The same text as the bootstrap's, so that its lists can be used: the keys have the same path in both
+      // places.
+      sources =
+          sources_list(image_.apt_sources, mirrors_, {"/usr/share/keyrings/debian-archive-keyring.gpg"});
       workspace_.write("inside.list", sources);
     }
     write_config();
-    if (with_locked) workspace_.write("preferences", fmt::format("Package: *\nPin: release o={}\nPin-Priority: 1001\n", kLockedOrigin));
+    if (with_locked)
+      workspace_.write("preferences",
+                       fmt::format("Package: *\nPin: release o={}\nPin-Priority: 1001\n", kLockedOrigin));
     const std::vector<std::string> command = {"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"};
     if (sources.empty() || !workspace_.has_lists(sources)) {
-      check(run(command), ErrorCode::Unavailable,
-            fmt::format("cannot read the package archives of {}", image_.display_name));
+      const RunResult updated = run(command);
+      if (updated.status != 0) {
+        throw_unreachable(fmt::format("cannot read the package archives of {}", image_.display_name),
+                          updated);
+      }
       workspace_.mark_lists(sources);
     } else if (with_locked) {
       std::vector<std::string> only_locked = command;
       for (const std::string& option :
-           {"Dir::Etc::sourcelist=" + inside("sources.d/locked.list"), "Dir::Etc::sourceparts=" + inside("etc/none.d"),
-            std::string("APT::Get::List-Cleanup=false")}) {
+           {"Dir::Etc::sourcelist=" + inside("sources.d/locked.list"),
+            "Dir::Etc::sourceparts=" + inside("etc/none.d"), std::string("APT::Get::List-Cleanup=false")}) {
         only_locked.insert(only_locked.end(), {"-o", option});
       }
       check(run(only_locked), ErrorCode::External, "apt cannot read the locked packages");
@@ -153,8 +164,8 @@ class Resolver {
 
   // An image that somebody made: its own sources, each named after the last part of its URL.
   std::vector<Repository> image_repositories(const std::vector<Repository>& known) {
-    const RunResult listed = run({"apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
-                                  "Created-By: Packages"});
+    const RunResult listed = run({"apt-get", "indextargets", "--format",
+                                  "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"});
     check(listed, ErrorCode::External, "apt cannot list the image's package sources");
     std::vector<Repository> found = known;
     for (std::size_t start = 0; start < listed.out.size();) {
@@ -178,7 +189,9 @@ class Resolver {
     for (unsigned n = 2; std::ranges::find(found, name, &Repository::name) != found.end(); ++n) {
       name = fmt::format("{}-{}", last, n);
     }
-    found.push_back({name, std::string(url), std::string(line.substr(first + 1, second - first - 1)),
+    found.push_back({name,
+                     std::string(url),
+                     std::string(line.substr(first + 1, second - first - 1)),
                      {std::string(line.substr(second + 1))}});
   }
 
@@ -201,7 +214,8 @@ class Resolver {
   // Still a source like any other, without precedence.
   void forget_locked() { workspace_.write("preferences", ""); }
 
-  std::vector<std::string> install_command(std::vector<std::string> options, const std::vector<std::string>& names) {
+  std::vector<std::string> install_command(std::vector<std::string> options,
+                                           const std::vector<std::string>& names) {
     std::vector<std::string> argv = {"apt-get", "install"};
     argv.insert(argv.end(), options.begin(), options.end());
     argv.emplace_back("--");
@@ -209,7 +223,9 @@ class Resolver {
     return argv;
   }
 
-  RunResult simulate(const std::vector<std::string>& names) { return run(install_command({"-s", "-qq"}, names)); }
+  RunResult simulate(const std::vector<std::string>& names) {
+    return run(install_command({"-s", "-q"}, names));
+  }
 
   std::vector<LockedPackage> closure(const Simulation& simulation, const std::vector<std::string>& names,
                                      const std::vector<LockedPackage>& kept) {
@@ -233,19 +249,27 @@ class Resolver {
     const std::vector<std::string> unknown = unknown_packages(simulated.err);
     if (unknown.empty()) {
       throw Error(ErrorCode::InvalidInput,
-                  fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(names, ", "), image_.display_name,
-                              last_lines(simulated.out, simulated.err, kErrorLines)));
+                  fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(names, ", "),
+                              image_.display_name, last_lines(simulated.out, simulated.err, kErrorLines)));
     }
     throw Error(ErrorCode::InvalidInput,
-                fmt::format("{} has no package {}", image_.display_name, fmt::join(unknown, ", ")), suggestion(unknown));
+                fmt::format("{} has no package {}", image_.display_name, fmt::join(unknown, ", ")),
+                suggestion(simulated, unknown));
   }
 
-  std::string suggestion(const std::vector<std::string>& unknown) {
+  std::string suggestion(const RunResult& simulated, const std::vector<std::string>& unknown) {
+    for (const std::string& name : unknown) {
+      const std::vector<std::string> providers = virtual_providers(simulated.out + simulated.err, name);
+      if (!providers.empty()) {
+        return fmt::format("{} is provided by {}: name one of them", name, fmt::join(providers, ", "));
+      }
+    }
     const RunResult listed = run({"apt-cache", "pkgnames"});
     std::map<char, std::vector<std::string_view>> by_letter;
     for (std::size_t start = 0; start < listed.out.size();) {
       const auto end = std::min(listed.out.find('\n', start), listed.out.size());
-      if (end > start) by_letter[listed.out[start]].push_back(std::string_view(listed.out).substr(start, end - start));
+      if (end > start)
+        by_letter[listed.out[start]].push_back(std::string_view(listed.out).substr(start, end - start));
       start = end + 1;
     }
     std::vector<std::string> nearest;

@@ -36,7 +36,8 @@ Mirrors Mirrors::parse(std::string_view text) {
     const auto url = equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1);
     if (equals == 0 || !(url.starts_with("http://") || url.starts_with("https://")) ||
         url.find_first_of(" \t\r\n\"[]") != std::string_view::npos) {
-      throw Error(ErrorCode::InvalidInput, fmt::format("KARAPACE_MIRROR: '{}' is not name=http://...", printable(item)));
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("KARAPACE_MIRROR: '{}' is not name=http://...", printable(item)));
     }
     mirrors.urls_.emplace_back(std::string(item.substr(0, equals)), std::string(without_final_slash(url)));
   }
@@ -52,7 +53,8 @@ std::string Mirrors::url_for(std::string_view repository, std::string_view canon
 
 std::string sources_list(const std::vector<AptSource>& sources, const Mirrors& mirrors,
                          const std::vector<std::string>& keyrings) {
-  const std::string options = keyrings.empty() ? "" : fmt::format("[signed-by={}] ", fmt::join(keyrings, ","));
+  const std::string options =
+      keyrings.empty() ? "" : fmt::format("[signed-by={}] ", fmt::join(keyrings, ","));
   std::string text;
   for (const AptSource& source : sources) {
     text += fmt::format("deb {}{} {} {}\n", options, mirrors.url_for(source.name, source.url), source.suite,
@@ -67,9 +69,11 @@ std::string deb822_sources(const std::vector<AptSource>& sources, std::string_vi
     // Consecutive suites of one archive share a stanza, as Debian's own files have it.
     std::string suites = sources[i].suite;
     std::size_t next = i + 1;
-    for (; next < sources.size() && sources[next].url == sources[i].url; ++next) suites += " " + sources[next].suite;
-    text += fmt::format("{}Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: {}\n", text.empty() ? "" : "\n",
-                        sources[i].url, suites, fmt::join(sources[i].components, " "), keyring);
+    for (; next < sources.size() && sources[next].url == sources[i].url; ++next)
+      suites += " " + sources[next].suite;
+    text += fmt::format("{}Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: {}\n",
+                        text.empty() ? "" : "\n", sources[i].url, suites,
+                        fmt::join(sources[i].components, " "), keyring);
     i = next;
   }
   return text;

@@ -12,8 +12,8 @@
 
 namespace karapace::runtime::apt {
 
-/// KARAPACE_MIRROR ("debian=http://127.0.0.1:8080/debian,debian-security=http://..."): what to contact instead of the
-/// canonical URL. The lock never sees it.
+/// KARAPACE_MIRROR ("debian=http://127.0.0.1:8080/debian,debian-security=http://..."): what to contact
+/// instead of the canonical URL. The lock never sees it.
 class Mirrors {
  public:
   /// From the environment of this process. Throws InvalidInput on text that is not a list of name=url.
@@ -40,16 +40,17 @@ struct LocatedPath {
   std::string repository;
   std::string path;
 };
-[[nodiscard]] std::optional<LocatedPath> locate(std::string_view uri, const std::vector<Repository>& repositories,
+[[nodiscard]] std::optional<LocatedPath> locate(std::string_view uri,
+                                                const std::vector<Repository>& repositories,
                                                 const Mirrors& mirrors);
 
 /// An apt.conf that points every directory below `directory` and reads no other configuration.
 struct AptConfig {
-  std::string directory;        // absolute, as apt will see it: has lists/ cache/ etc/ log/
-  std::string status_file;      // dpkg's status
+  std::string directory;    // absolute, as apt will see it: has lists/ cache/ etc/ log/
+  std::string status_file;  // dpkg's status
   std::string architecture;
-  std::string sources_file;     // one-line format; empty: the image's own /etc/apt sources
-  std::string sources_parts;    // directory of further lists, with sources_file only
+  std::string sources_file;   // one-line format; empty: the image's own /etc/apt sources
+  std::string sources_parts;  // directory of further lists, with sources_file only
   std::string preferences_file;
   std::string trusted_directory;
   std::string cache_name = "cache";

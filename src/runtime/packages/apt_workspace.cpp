@@ -33,7 +33,7 @@ std::string label_of(const LockedPackage& package) {
 
 Workspace::Workspace(BuildContext& context) : context_(context) {
   const UniqueFd staging = context.operation.staging();
-  for (const char* part : {"lists/partial", "cache/archives/partial", "cache-inside/archives/partial", "etc",
+  for (const char* part : {"lists/partial", "cache/archives/partial", "cache-inside/archives/partial", "etc/none.d",
                            "log", "sources.d"}) {
     ensure_directory_at(staging, fmt::format("{}/{}", kDirectory, part), 0755);
   }
@@ -201,6 +201,19 @@ std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
                          package.sha256, package.size});
   }
   return artefacts;
+}
+
+void throw_unreachable(std::string_view what, const RunResult& result) {
+  constexpr std::size_t kLines = 15;
+  std::string fix = "check the network, or name a mirror: KARAPACE_MIRROR=debian=http://HOST/debian";
+  // apt refuses old or future lists, because an attacker could keep security updates away with them.
+  if (result.err.contains(" is expired") || result.err.contains("is not valid yet")) {
+    fix =
+        "the clock of this machine is wrong, or the mirror is out of date: name another, "
+        "KARAPACE_MIRROR=debian=http://HOST/debian";
+  }
+  throw Error(ErrorCode::Unavailable,
+              fmt::format("{}:\n{}", what, last_lines(result.out, result.err, kLines)), fix);
 }
 
 void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {

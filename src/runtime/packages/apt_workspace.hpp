@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the apt steps share inside one operation: a directory for apt's state, local repositories of exact package files,
-// and the fixed environment of everything that installs.
+// What the apt steps share inside one operation: a directory for apt's state, local repositories of exact
+// package files, and the fixed environment of everything that installs.
 #pragma once
 
 #include <string>
@@ -40,13 +40,16 @@ class Workspace {
 /// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH: nothing of the host.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> install_environment();
 /// For what talks to the network: the above, APT_CONFIG and the caller's proxy variables.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment(const std::string& apt_config);
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment(
+    const std::string& apt_config);
 
 /// "name_version_arch.deb" with ':' as %3a: sorted by name, unique in a closure.
 [[nodiscard]] std::string file_name_of(const LockedPackage& package);
 
-/// Links `packages` from the package store into staging/<name>. Throws InvalidInput for one that is not there.
-void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages, const std::string& name);
+/// Links `packages` from the package store into staging/<name>. Throws InvalidInput for one that is not
+/// there.
+void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages,
+                   const std::string& name);
 
 struct LocalRepository {
   std::string name;      // directory in the staging directory, with the packages in it
@@ -75,9 +78,13 @@ struct ClosureInput {
 
 /// URLs of `packages` for the downloader.
 [[nodiscard]] std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
-                                                 const std::vector<Repository>& repositories, const Mirrors& mirrors);
+                                                 const std::vector<Repository>& repositories,
+                                                 const Mirrors& mirrors);
 
+/// The archive could not be read: what apt said, and what to do.
+[[noreturn]] void throw_unreachable(std::string_view what, const RunResult& result);
 /// What an installation that failed said last; a full disk is recognised and becomes NoSpace.
-[[noreturn]] void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result);
+[[noreturn]] void throw_install_failed(const BuildContext& context, std::string_view what,
+                                       const RunResult& result);
 
 }  // namespace karapace::runtime::apt

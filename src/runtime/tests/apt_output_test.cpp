@@ -68,6 +68,16 @@ TEST(UnknownPackages, NamesAllOfThemOnce) {
   EXPECT_TRUE(unknown_packages("E: Unable to correct problems, you have held broken packages.\n").empty());
 }
 
+TEST(VirtualPackages, AreExplainedByWhoProvidesThem) {
+  const std::string output =
+      "Package awk is a virtual package provided by:\n  original-awk 1:20220912-2 (= 1)\n  mawk 1.3.4\n  "
+      "gawk:amd64 1\n"
+      "You should explicitly select one to install.\n\n  stray 1\nE: Package 'awk' has no installation "
+      "candidate\n";
+  EXPECT_EQ(virtual_providers(output, "awk"), (std::vector<std::string>{"gawk", "mawk", "original-awk"}));
+  EXPECT_TRUE(virtual_providers(output, "aw").empty());
+}
+
 TEST(Urls, PathsOfPackagesSurviveTheWayToAUrlAndBack) {
   const std::string path = "pool/main/g/g++/g++_4%12.2~rc1+b:1_amd64.deb";
   const std::string encoded = percent_encode_path(path);

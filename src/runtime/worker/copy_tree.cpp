@@ -25,8 +25,13 @@ constexpr std::uint64_t kProgressEvery = 256;
 
 class Copier {
  public:
-  Copier(FdRef source, FdRef target, const CopyOptions& options, ProgressSink& progress, const CancelToken& cancel)
-      : source_(source), options_(options), progress_(progress), cancel_(cancel), writer_(target, options.owners) {}
+  Copier(FdRef source, FdRef target, const CopyOptions& options, ProgressSink& progress,
+         const CancelToken& cancel)
+      : source_(source),
+        options_(options),
+        progress_(progress),
+        cancel_(cancel),
+        writer_(target, options.owners) {}
 
   void run() {
     writer_.root_attributes(attributes_of(stat_fd(source_), source_, "."));
@@ -92,12 +97,14 @@ class Copier {
         writer_.fifo(path, attributes);
         return false;
       default:
-        throw Error(ErrorCode::InvalidInput,
-                    fmt::format("'{}': a socket or device cannot be part of an image", printable(text, 4096)));
+        throw Error(
+            ErrorCode::InvalidInput,
+            fmt::format("'{}': a socket or device cannot be part of an image", printable(text, 4096)));
     }
   }
 
-  void copy_file(FdRef directory, const std::string& name, const RelPath& path, const Attributes& attributes) {
+  void copy_file(FdRef directory, const std::string& name, const RelPath& path,
+                 const Attributes& attributes) {
     const UniqueFd from = open_beneath(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     UniqueFd to = writer_.begin_file(path);
     while (true) {

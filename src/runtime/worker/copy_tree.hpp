@@ -15,8 +15,9 @@ struct CopyOptions {
   gid_t callers_gid = 0;
 };
 
-/// Copies what is below `source` into the empty directory `target`: files, directories, links, fifos with mode, time
-/// and attributes. Devices right below dev/ are left out; sockets and other devices are refused with their path.
+/// Copies what is below `source` into the empty directory `target`: files, directories, links, fifos with
+/// mode, time and attributes. Devices right below dev/ are left out; sockets and other devices are refused
+/// with their path.
 void copy_tree(FdRef source, FdRef target, const CopyOptions& options, ProgressSink& progress,
                const CancelToken& cancel);
 

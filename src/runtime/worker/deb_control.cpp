@@ -36,7 +36,8 @@ std::string read_entry(struct archive* reader, std::size_t limit) {
     if (count < 0) check(reader, ARCHIVE_FATAL);
     if (count == 0) return content;
     content.append(buffer, 0, static_cast<std::size_t>(count));
-    if (content.size() > limit) throw Error(ErrorCode::InvalidInput, "not a Debian package: its control part is huge");
+    if (content.size() > limit)
+      throw Error(ErrorCode::InvalidInput, "not a Debian package: its control part is huge");
   }
 }
 
@@ -62,14 +63,15 @@ std::string read_deb_control(FdRef deb) {
   const Archive outer = make_reader();
   archive_read_support_format_ar(outer.get());
   check(outer.get(), archive_read_open_fd(outer.get(), deb.get(), 64 * 1024));
-  const std::string control_tar = find_entry(outer.get(), kMaxControlTar, "control.tar", [](std::string_view name) {
-    return name.starts_with("control.tar");
-  });
+  const std::string control_tar =
+      find_entry(outer.get(), kMaxControlTar, "control.tar",
+                 [](std::string_view name) { return name.starts_with("control.tar"); });
   const Archive inner = make_reader();
   archive_read_support_filter_all(inner.get());
   archive_read_support_format_tar(inner.get());
   check(inner.get(), archive_read_open_memory(inner.get(), control_tar.data(), control_tar.size()));
-  return find_entry(inner.get(), kMaxControl, "control file", [](std::string_view name) { return name == "control"; });
+  return find_entry(inner.get(), kMaxControl, "control file",
+                    [](std::string_view name) { return name == "control"; });
 }
 
 }  // namespace karapace::worker

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// karapace-worker: tree work as the root of a user namespace. Reads one request (JSON) from stdin, writes progress lines to
-// stderr and one answer (JSON) to stdout. Started by runtime::TreeWorker only; see worker_client.cpp for the other side.
+// karapace-worker: tree work as the root of a user namespace. Reads one request (JSON) from stdin, writes
+// progress lines to stderr and one answer (JSON) to stdout. Started by runtime::TreeWorker only; see
+// worker_client.cpp for the other side.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -24,7 +25,9 @@ constexpr std::size_t kMaxRequest = 64 * 1024 * 1024;
 /// One line per call: "@step name<TAB>detail", "@at done total unit", "@note text".
 class LineProgress : public ProgressSink {
  public:
-  void step(std::string_view name, std::string_view detail) override { line(fmt::format("@step {}\t{}\n", name, detail)); }
+  void step(std::string_view name, std::string_view detail) override {
+    line(fmt::format("@step {}\t{}\n", name, detail));
+  }
   void advance(std::uint64_t done, std::uint64_t total, std::string_view unit) override {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return;
@@ -52,8 +55,8 @@ int run() {
   Json answer;
   int status = 0;
   try {
-    const Json request =
-        parse_json(read_all(FdRef::from_raw(STDIN_FILENO), kMaxRequest), "request", {.max_bytes = kMaxRequest});
+    const Json request = parse_json(read_all(FdRef::from_raw(STDIN_FILENO), kMaxRequest), "request",
+                                    {.max_bytes = kMaxRequest});
     answer = {{"result", carry_out(request, progress, CancelToken::process())}};
   } catch (const Error& error) {
     answer = {{"error", describe(error)}};

@@ -35,14 +35,25 @@ constexpr std::array<std::string_view, 11> kRemoved = {
 // Secrets must never be shared by everybody who has the lock; the rest holds random bytes or depends on the
 // order of readdir.
 constexpr std::array<std::string_view, 5> kSecretOrRandom = {
-    "etc/ssl/private/ssl-cert-snakeoil.key", "etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/aliases.db",
-    "usr/share/info/dir",                    "usr/share/info/dir.old",
+    "etc/ssl/private/ssl-cert-snakeoil.key",
+    "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "etc/aliases.db",
+    "usr/share/info/dir",
+    "usr/share/info/dir.old",
 };
 
 constexpr std::array<std::string_view, 11> kEmptied = {
-    "var/cache/apt/archives", "var/lib/apt/lists", "var/lib/dpkg/updates", "var/cache/man",
-    "var/cache/fontconfig",   "run",               "tmp",                  "var/tmp",
-    "dev",                    "proc",              "sys",
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "var/lib/dpkg/updates",
+    "var/cache/man",
+    "var/cache/fontconfig",
+    "run",
+    "tmp",
+    "var/tmp",
+    "dev",
+    "proc",
+    "sys",
 };
 
 using Visit = std::function<void(const std::string& name, const std::string& path)>;

@@ -20,7 +20,8 @@ namespace {
 constexpr mode_t kPermissions = 07777;
 constexpr std::uint32_t kMaxId = 65535;
 
-// Labels of the machine the archive was made on: they mean nothing elsewhere and the kernel refuses them here.
+// Labels of the machine the archive was made on: they mean nothing elsewhere and the kernel refuses them
+// here.
 bool is_foreign_label(std::string_view name) {
   return name.starts_with("security.selinux") || name.starts_with("security.ima") ||
          name.starts_with("security.evm") || name.starts_with("trusted.");
@@ -31,7 +32,9 @@ UniqueFd open_parent(FdRef root, const RelPath& path) {
   return open_beneath(root, std::string(path.parent()), O_PATH | O_DIRECTORY);
 }
 
-std::array<timespec, 2> times_of(const Attributes& attributes) { return {attributes.mtime, attributes.mtime}; }
+std::array<timespec, 2> times_of(const Attributes& attributes) {
+  return {attributes.mtime, attributes.mtime};
+}
 
 std::string quoted(const RelPath& path) { return fmt::format("'{}'", printable(path.str(), 4096)); }
 
@@ -70,8 +73,8 @@ void TreeWriter::set_xattrs(const std::string& path, const Attributes& attribute
     if (is_foreign_label(name)) continue;
     if (name.starts_with("user.overlay.")) {
       // A planted "redirect" or "opaque" mark would make the kernel show other files than were hashed.
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("'{}': the attribute {} belongs to overlayfs", printable(path, 4096), printable(name)));
+      throw Error(ErrorCode::InvalidInput, fmt::format("'{}': the attribute {} belongs to overlayfs",
+                                                       printable(path, 4096), printable(name)));
     }
     with_context([&] { return fmt::format("attribute {} of '{}'", printable(name), printable(path, 4096)); },
                  [&, &key = name, &bytes = value] { set_xattr(root_, path, key, bytes); });
@@ -129,8 +132,9 @@ void TreeWriter::symlink(const RelPath& path, const std::string& target, const A
 void TreeWriter::hard_link(const RelPath& path, const RelPath& target) {
   const auto info = find_beneath(root_, target.str());
   if (!info || S_ISDIR(info->st_mode)) {
-    throw Error(ErrorCode::InvalidInput, fmt::format("{}: its hard link target {} is not in the archive before it",
-                                                     quoted(path), quoted(target)));
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("{}: its hard link target {} is not in the archive before it", quoted(path),
+                            quoted(target)));
   }
   if (path == target) return;
   prepare(path);
@@ -150,7 +154,8 @@ void TreeWriter::fifo(const RelPath& path, const Attributes& attributes) {
       ::fchownat(parent.get(), name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     throw_errno(fmt::format("give {} its owner", quoted(path)));
   }
-  // It was created just now in a directory nobody else writes to, so it is no symlink that chmod would follow.
+  // It was created just now in a directory nobody else writes to, so it is no symlink that chmod would
+  // follow.
   if (::fchmodat(parent.get(), name.c_str(), attributes.mode & kPermissions, 0) != 0) {
     throw_errno(fmt::format("give {} its mode", quoted(path)));
   }

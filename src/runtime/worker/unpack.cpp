@@ -108,8 +108,8 @@ class Unpacker {
     // A warning means that libarchive skipped or guessed something; with a hostile archive both are wrong.
     if (result == ARCHIVE_OK) return;
     const char* text = archive_error_string(archive_.get());
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("not a usable tar archive: {}", printable(text == nullptr ? "unreadable" : text)));
+    throw Error(ErrorCode::InvalidInput, fmt::format("not a usable tar archive: {}",
+                                                     printable(text == nullptr ? "unreadable" : text)));
   }
 
   // "./a//b/" and "a/b" are one path; everything else that is not plain is refused.
@@ -136,7 +136,8 @@ class Unpacker {
     const la_int64_t uid = archive_entry_uid(entry);
     const la_int64_t gid = archive_entry_gid(entry);
     constexpr la_int64_t kInvalidId = 0xffffffff;
-    if (uid < 0 || uid >= kInvalidId || gid < 0 || gid >= kInvalidId) refuse(path_of(entry), "an impossible owner");
+    if (uid < 0 || uid >= kInvalidId || gid < 0 || gid >= kInvalidId)
+      refuse(path_of(entry), "an impossible owner");
     attributes.uid = static_cast<std::uint32_t>(uid);
     attributes.gid = static_cast<std::uint32_t>(gid);
     attributes.mtime.tv_sec = archive_entry_mtime(entry);

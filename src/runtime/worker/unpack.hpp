@@ -14,9 +14,10 @@ struct UnpackOptions {
   std::string expected_sha256;  // of the archive file; empty: not checked
 };
 
-/// Unpacks a tar archive (plain, gz, xz, zstd, bzip2) into the empty directory `target`. The archive is hostile: every
-/// path is resolved beneath `target` without following a link, and what cannot be kept is refused with its path
-/// (InvalidInput). Devices right below dev/ are left out, because every environment gets its own.
+/// Unpacks a tar archive (plain, gz, xz, zstd, bzip2) into the empty directory `target`. The archive is
+/// hostile: every path is resolved beneath `target` without following a link, and what cannot be kept is
+/// refused with its path (InvalidInput). Devices right below dev/ are left out, because every environment
+/// gets its own.
 void unpack_archive(FdRef archive, FdRef target, const UnpackOptions& options, ProgressSink& progress,
                     const CancelToken& cancel);
 

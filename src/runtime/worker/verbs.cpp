@@ -30,7 +30,11 @@ FdRef inherited(const Json& request, const char* key) { return FdRef::from_raw(r
 
 struct Job {
   explicit Job(const Json& json, ProgressSink& sink, const CancelToken& token)
-      : request(json), progress(sink), cancel(token), store(inherited(json, "store_fd")), flat(json.at("flat").get<bool>()) {}
+      : request(json),
+        progress(sink),
+        cancel(token),
+        store(inherited(json, "store_fd")),
+        flat(json.at("flat").get<bool>()) {}
 
   const Json& request;
   ProgressSink& progress;
@@ -43,7 +47,8 @@ struct Job {
   [[nodiscard]] UniqueFd staging() const { return open_directory(store, text("staging")); }
   [[nodiscard]] std::vector<UniqueFd> lowers() const {
     std::vector<UniqueFd> opened;
-    for (const Json& lower : request.at("lowers")) opened.push_back(open_directory(store, lower.get<std::string>()));
+    for (const Json& lower : request.at("lowers"))
+      opened.push_back(open_directory(store, lower.get<std::string>()));
     return opened;
   }
 };
@@ -82,8 +87,8 @@ Json seal(const Job& job) {
   for (const Json& file : job.request.at("files")) {
     work.write(file.at(0).get<std::string>(), file.at(1).get<std::string>(), 0644);
   }
-  // A tree of root's files alone has the same index flat and mapped, and lies on the disk under different ids. The
-  // mark gives it two names, so that one store can hold both.
+  // A tree of root's files alone has the same index flat and mapped, and lies on the disk under different
+  // ids. The mark gives it two names, so that one store can hold both.
   if (!job.flat) set_xattr(staging, name, "user.karapace.ownership", "mapped");
   store::SealOptions options;
   options.flat = job.flat;
@@ -101,8 +106,8 @@ Json unpack(const Job& job) {
   const UniqueFd staging = job.staging();
   const UniqueFd target = make_root_directory(staging, job.text("name"), job.owners(), 0755);
   const FdRef archive = inherited(job.request, "archive_fd");
-  unpack_archive(archive, target, {.owners = job.owners(), .expected_sha256 = job.text("sha256")}, job.progress,
-                 job.cancel);
+  unpack_archive(archive, target, {.owners = job.owners(), .expected_sha256 = job.text("sha256")},
+                 job.progress, job.cancel);
   return {};
 }
 
@@ -153,8 +158,9 @@ Json deb_controls(const Job& job) {
   for (const Json& file : job.request.at("files")) {
     job.cancel.check();
     const std::string name = file.get<std::string>();
-    controls.push_back(with_context([&] { return printable(name); },
-                                    [&] { return read_deb_control(open_beneath(directory, name, O_RDONLY)); }));
+    controls.push_back(
+        with_context([&] { return printable(name); },
+                     [&] { return read_deb_control(open_beneath(directory, name, O_RDONLY)); }));
   }
   return {{"controls", controls}};
 }
@@ -187,7 +193,9 @@ Json remove(const Job& job) {
   return {};
 }
 
-Json sha256(const Job& job) { return {{"sha256", sha256_of_file(inherited(job.request, "archive_fd"), job.cancel)}}; }
+Json sha256(const Job& job) {
+  return {{"sha256", sha256_of_file(inherited(job.request, "archive_fd"), job.cancel)}};
+}
 
 }  // namespace
 

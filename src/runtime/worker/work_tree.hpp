@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tree that the worker changes, above the trees that lie below it. Every path is relative and followed through no
-// symlink, so nothing in an image can lead us out of it.
+// A tree that the worker changes, above the trees that lie below it. Every path is relative and followed
+// through no symlink, so nothing in an image can lead us out of it.
 #pragma once
 
 #include <sys/stat.h>

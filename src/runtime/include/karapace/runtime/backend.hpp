@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine asks of a backend. Steps without network and steps with it are apart, so that the engine can fetch in between.
+// What the engine asks of a backend. Steps without network and steps with it are apart, so that the engine
+// can fetch in between.
 #pragma once
 
 #include <memory>
@@ -49,31 +50,35 @@ class Backend {
   virtual ~Backend() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
 
-  /// Finds out what the base is now (network unless the image is local). Throws InvalidInput for an unknown image.
+  /// Finds out what the base is now (network unless the image is local). Throws InvalidInput for an unknown
+  /// image.
   [[nodiscard]] virtual BaseResolution resolve_base(BuildContext& context) = 0;
   /// What must be fetched to build that base. Empty for a local directory.
-  [[nodiscard]] virtual std::vector<Artefact> base_artefacts(const BasePin& pin, const std::vector<Repository>& repositories) = 0;
+  [[nodiscard]] virtual std::vector<Artefact> base_artefacts(const BasePin& pin,
+                                                             const std::vector<Repository>& repositories) = 0;
   /// Key for store/builds: everything that decides the layer's bytes.
   [[nodiscard]] virtual Digest base_key(const BasePin& pin, const std::string& arch, Ownership ownership) = 0;
   /// Builds, seals and publishes the base layer. No network.
   [[nodiscard]] virtual Digest build_base(BuildContext& context, const BasePin& pin,
                                           const std::vector<Repository>& repositories) = 0;
 
-  /// Closure of `names` above the base layer. Versions in `locked` are kept where that is possible (their artefacts are in the
-  /// store). An unknown name is InvalidInput naming all unknown ones. Network.
+  /// Closure of `names` above the base layer. Versions in `locked` are kept where that is possible (their
+  /// artefacts are in the store). An unknown name is InvalidInput naming all unknown ones. Network.
   [[nodiscard]] virtual PackageResolution resolve_packages(BuildContext& context, const Digest& base_layer,
                                                            const std::vector<std::string>& names,
                                                            const std::vector<LockedPackage>& locked,
                                                            const std::vector<Repository>& repositories) = 0;
-  [[nodiscard]] virtual std::vector<Artefact> package_artefacts(const std::vector<LockedPackage>& packages,
-                                                                const std::vector<Repository>& repositories) = 0;
-  [[nodiscard]] virtual Digest dependency_key(const Digest& base_layer, const std::vector<LockedPackage>& packages,
+  [[nodiscard]] virtual std::vector<Artefact> package_artefacts(
+      const std::vector<LockedPackage>& packages, const std::vector<Repository>& repositories) = 0;
+  [[nodiscard]] virtual Digest dependency_key(const Digest& base_layer,
+                                              const std::vector<LockedPackage>& packages,
                                               Ownership ownership) = 0;
   /// Installs exactly these in a fresh overlay without network, normalises, seals, publishes.
   [[nodiscard]] virtual Digest build_dependencies(BuildContext& context, const Digest& base_layer,
                                                   const std::vector<LockedPackage>& packages) = 0;
 
-  [[nodiscard]] virtual PreparedSession prepare(const store::StoreLayout& store, const SessionRequest& request) = 0;
+  [[nodiscard]] virtual PreparedSession prepare(const store::StoreLayout& store,
+                                                const SessionRequest& request) = 0;
 };
 
 /// "namespace", "mock"; "oci" and anything else is Unsupported or InvalidInput with the valid names.
