@@ -7,6 +7,14 @@ fail() {
   exit 1
 }
 
+# A check that fails must not leave sessions or servers behind: whoever reads our output would wait for them.
+end_background() {
+  local pids
+  pids=$(jobs -p)
+  # shellcheck disable=SC2086
+  [ -z "$pids" ] || kill $pids 2> /dev/null || true
+}
+
 expect_equal() { # WHAT EXPECTED GOT
   [ "$2" = "$3" ] || fail "$1: expected '$2', got '$3'"
 }
