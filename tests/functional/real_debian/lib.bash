@@ -99,9 +99,9 @@ is_state() { # ENV STATE
 holder_of() { json_value holder_pid "$(karapace inspect "$1" --json)"; }
 
 # Everything in the store by name, kind and size, and the dates of files: equal texts mean nothing was changed.
-# Locks and the log's directory are opened for writing by anyone who looks.
+# Locks and the log's directory are opened for writing by anyone who looks. overlayfs keeps its work directory to itself.
 store_listing() {
-  find "$store" -name .lock -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n' | LC_ALL=C sort
+  find "$store" -name .lock -prune -o -path '*/work/work' -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n' | LC_ALL=C sort
 }
 
 is_empty() { [ -z "$(ls -A "$1" 2> /dev/null)" ]; }
