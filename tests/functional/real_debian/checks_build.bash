@@ -138,11 +138,12 @@ check_a_full_disk_is_told_and_survived() {
   # The disk belongs to a first namespace, in which we are root; the builds run in a second one, as the user we are.
   cat > small-disk << 'SCRIPT'
 set -euo pipefail
-mount -t tmpfs -o size=48m,mode=777 karapace-small small
+mount -t tmpfs -o size=1500m,mode=777 karapace-small small
+fallocate -l 1452m small/ballast
 as_user=(unshare --user --map-user "$1" --map-group "$2")
 shift 2
 "${as_user[@]}" "$@" small_disk_that_is_full
-mount -o remount,size=1500m small
+rm small/ballast
 "${as_user[@]}" "$@" small_disk_with_room
 SCRIPT
   unshare --user --map-root-user --mount bash small-disk "$(id -u)" "$(id -g)" \

@@ -101,12 +101,13 @@ holder_of() { json_value holder_pid "$(karapace inspect "$1" --json)"; }
 # Everything in the store by name, kind and size, and the dates of files: equal texts mean nothing was changed.
 # Locks and the log's directory are opened for writing by anyone who looks. overlayfs keeps its work directory to itself.
 store_listing() {
-  find "$store" -name .lock -prune -o -path '*/work/work' -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n' | LC_ALL=C sort
+  find "$store" -name .lock -prune -o -path '*/work/work' -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n' \
+    2> /dev/null | LC_ALL=C sort || true  # mapped trees have directories that only their own root may read
 }
 
 is_empty() { [ -z "$(ls -A "$1" 2> /dev/null)" ]; }
 trees() { find "$store/trees" -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort; }
-packages() { find "$store/store/packages" -mindepth 1 -printf '%f\n' | LC_ALL=C sort; }
+packages() { find "$store/store/packages" -mindepth 1 -printf '%f\n' 2> /dev/null | LC_ALL=C sort || true; }
 
 # Programs of Karapace that run as this user. Other stores may have some: `foreign` are those from before the check.
 our_processes() {
