@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which ids inside are which outside. Flat: root inside is the caller, and there is nobody else. Mapped: ids 0 to 65535, the
-// caller's own at its own number, all others subordinate ids in order. As the host's root: the identity.
+// Which ids inside are which outside. Flat: root inside is the caller, and there is nobody else. Mapped: ids
+// 0 to 65535, the caller's own at its own number, all others subordinate ids in order. As the host's root:
+// the identity.
 #include "id_maps.hpp"
 
 #include <fcntl.h>
@@ -50,10 +51,12 @@ std::vector<IdExtent> mapped_extents(const char* file, const HostUser& user, std
   if (extents) return *std::move(extents);
   std::uint64_t have = 0;
   for (const SubidRange& range : ranges) have += range.count;
-  throw Error(ErrorCode::Unsupported,
-              fmt::format("mapped ownership needs 65536 subordinate ids for {}, and {} grants {}", user.name, file, have),
-              fmt::format("Run `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {}`, {}.", user.name,
-                          kFlatInstead));
+  throw Error(
+      ErrorCode::Unsupported,
+      fmt::format("mapped ownership needs 65536 subordinate ids for {}, and {} grants {}", user.name, file,
+                  have),
+      fmt::format("Run `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {}`, {}.",
+                  user.name, kFlatInstead));
 }
 
 }  // namespace
@@ -80,7 +83,8 @@ std::vector<SubidRange> parse_subid_ranges(std::string_view text, std::string_vi
   return ranges;
 }
 
-std::optional<std::vector<IdExtent>> make_mapped_extents(const std::vector<SubidRange>& ranges, std::uint32_t own) {
+std::optional<std::vector<IdExtent>> make_mapped_extents(const std::vector<SubidRange>& ranges,
+                                                         std::uint32_t own) {
   std::vector<IdExtent> extents;
   std::uint32_t inside = 0;
   for (const SubidRange& range : ranges) {

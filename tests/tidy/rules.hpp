@@ -31,7 +31,8 @@ Findings check_catch_all(const SourceFile& file);
 Findings check_skips(const SourceFile& file);
 /// Every source is built: .cpp files and public headers by a CMake file, private headers by an include.
 Findings check_nothing_forgotten(const std::vector<SourceFile>& files);
-/// Every test that docs/verification.md names is there: a GoogleTest case, or a check of tests/functional/real_debian.
+/// Every test that docs/verification.md names is there: a GoogleTest case, or a check of
+/// tests/functional/real_debian.
 Findings check_verification_table(const std::vector<SourceFile>& files);
 
 }  // namespace karapace::tidy

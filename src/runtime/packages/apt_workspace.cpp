@@ -33,8 +33,8 @@ std::string label_of(const LockedPackage& package) {
 
 Workspace::Workspace(BuildContext& context) : context_(context) {
   const UniqueFd staging = context.operation.staging();
-  for (const char* part : {"lists/partial", "cache/archives/partial", "cache-inside/archives/partial", "etc/none.d",
-                           "log", "sources.d"}) {
+  for (const char* part : {"lists/partial", "cache/archives/partial", "cache-inside/archives/partial",
+                           "etc/none.d", "log", "sources.d"}) {
     ensure_directory_at(staging, fmt::format("{}/{}", kDirectory, part), 0755);
   }
   directory_ = open_directory(staging, std::string(kDirectory));

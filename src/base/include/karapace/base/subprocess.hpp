@@ -72,8 +72,8 @@ class ChildProcess {
 /// SIGCHLD is set to its default where it was ignored: exit statuses would be lost otherwise.
 [[nodiscard]] ChildProcess spawn(const Command& command);
 
-/// Replaces this process (execve). Signals stay as they are; descriptors without O_CLOEXEC are passed on. Returns only by
-/// throwing SystemError. The environment is empty.
+/// Replaces this process (execve). Signals stay as they are; descriptors without O_CLOEXEC are passed on.
+/// Returns only by throwing SystemError. The environment is empty.
 [[noreturn]] void replace_process(const std::string& path, const std::vector<std::string>& argv);
 
 struct RunLimits {

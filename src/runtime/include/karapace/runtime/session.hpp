@@ -67,14 +67,17 @@ enum class StopResult { NotRunning, Terminated, Killed };
 StopResult stop_sessions(const store::StoreLayout& store, const std::string& env_id,
                          std::chrono::milliseconds grace);
 
-/// For whoever changes an environment: while the lock lives no session is open in it and none can start (they wait). Nothing if one
-/// is open. Throws NotFound if there is no env/<id>.
-[[nodiscard]] std::optional<FileLock> lock_out_sessions(const store::StoreLayout& store, const std::string& env_id);
+/// For whoever changes an environment: while the lock lives no session is open in it and none can start (they
+/// wait). Nothing if one is open. Throws NotFound if there is no env/<id>.
+[[nodiscard]] std::optional<FileLock> lock_out_sessions(const store::StoreLayout& store,
+                                                        const std::string& env_id);
 
-/// Whether the mounts of a manifest may be made on this host, as prepare_session will do it. A host path ("~/", "./" of the manifest's
-/// directory, absolute) is opened, and what it led to must lie below your home, the manifest's directory, /tmp, /mnt, /media or
-/// /srv, and must neither hold the store nor lie in it. Throws PermissionDenied with the reason, NotFound for a missing one.
-void check_mounts(const Manifest& manifest, const std::string& manifest_directory, const std::string& store_root);
+/// Whether the mounts of a manifest may be made on this host, as prepare_session will do it. A host path
+/// ("~/", "./" of the manifest's directory, absolute) is opened, and what it led to must lie below your home,
+/// the manifest's directory, /tmp, /mnt, /media or /srv, and must neither hold the store nor lie in it.
+/// Throws PermissionDenied with the reason, NotFound for a missing one.
+void check_mounts(const Manifest& manifest, const std::string& manifest_directory,
+                  const std::string& store_root);
 
 /// Which host variables cross: allow-list minus deny-list (design 8). Sorted.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> session_environment(

@@ -77,7 +77,7 @@ class LayerStore {
 // --- permissions are only right there. They take directory descriptors and follow no symlink.
 
 struct SealOptions {
-  bool flat = true;                       // all owners 0:0 in the index, setuid and setgid stripped on disk
+  bool flat = true;  // all owners 0:0 in the index, setuid and setgid stripped on disk
   std::optional<std::int64_t> set_mtime = {};  // seconds; every entry gets it
   unsigned threads = 2;
 };

@@ -61,8 +61,8 @@ struct OverlayRoot {
   std::vector<std::string> lowers = {};  // top first, relative to the store root
   std::string upper = {};                // relative to the store root; empty: read-only (frozen)
   std::string work = {};
-  /// If not empty: before the mount, everything in `adopt_from` is given to root inside and the directory is renamed to
-  /// `adopt_to`, beside it; what else is there and begins with "policy-" is removed.
+  /// If not empty: before the mount, everything in `adopt_from` is given to root inside and the directory is
+  /// renamed to `adopt_to`, beside it; what else is there and begins with "policy-" is removed.
   std::string adopt_from = {};
   std::string adopt_to = {};
   bool operator==(const OverlayRoot&) const = default;
