@@ -27,14 +27,14 @@ std::vector<MountStep> root_mounts(const RootMounts& options) {
                      .allow_devices = true,
                      .create_target = true});
   }
-  const auto link = [&](const char* text, const char* target) {
+  const auto symbolic = [&](const char* text, const char* target) {
     steps.push_back({.kind = MountKind::Symlink, .source = text, .target = target});
   };
-  link("/proc/self/fd", "/dev/fd");
-  link("/proc/self/fd/0", "/dev/stdin");
-  link("/proc/self/fd/1", "/dev/stdout");
-  link("/proc/self/fd/2", "/dev/stderr");
-  link("pts/ptmx", "/dev/ptmx");
+  symbolic("/proc/self/fd", "/dev/fd");
+  symbolic("/proc/self/fd/0", "/dev/stdin");
+  symbolic("/proc/self/fd/1", "/dev/stdout");
+  symbolic("/proc/self/fd/2", "/dev/stderr");
+  symbolic("pts/ptmx", "/dev/ptmx");
   std::string terminals = "ptmxmode=0666,mode=0620";
   if (options.tty_group) terminals += ",gid=5";
   steps.push_back(
