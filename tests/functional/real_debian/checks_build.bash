@@ -26,14 +26,14 @@ check_destroy() {
 }
 
 check_second_build_needs_no_network() {
-  local before begin milliseconds
-  before=$(store_listing)
+  local begin milliseconds
+  remember_store
   begin=$(date +%s%3N)
   # A network namespace of its own has not even a loopback device that is up.
   expect_success unshare --user --map-current-user --net "$bin/karapace" build dev.toml --json
   milliseconds=$(($(date +%s%3N) - begin))
   expect_equal "downloaded files" 0 "$(json_value downloaded_files "$output")"
-  expect_equal "the store" "$before" "$(store_listing)"
+  expect_same_store "in a second build"
   [ "$milliseconds" -lt 2000 ] || fail "a build with nothing to do took $milliseconds ms"
   expect_success karapace build dev.toml --locked --offline --json
 }
@@ -69,7 +69,7 @@ check_one_more_package_fetches_one_package() {
 
 check_mapped_ownership_shows_real_owners() {
   sed 's/^\[system\]/&\nownership = "mapped"/' <(write_manifest /dev/stdout debian/12 '"hello"') > mapped.toml
-  if ! grep -q "^$(id -un):" /etc/subuid; then
+  if [ "$(id -u)" != 0 ] && ! grep -q "^$(id -un):" /etc/subuid; then
     check_mapped_says_what_is_missing
     return
   fi
@@ -81,14 +81,13 @@ check_mapped_ownership_shows_real_owners() {
 }
 
 check_mapped_says_what_is_missing() {
-  local before
   sed 's/^\[system\]/&\nownership = "mapped"/' <(write_manifest /dev/stdout debian/12 '') > mapped.toml
-  before=$(store_listing)
+  remember_store
   run_it karapace build mapped.toml
   [ "$status" != 0 ] || fail "mapped was built without subordinate ids"
   expect_contains "the message" "flat" "$errors"
   [[ $errors == *subuid* || $errors == *newuidmap* || $errors == *"subordinate"* ]] || fail "does not name the cause: $errors"
-  expect_equal "the store" "$before" "$(store_listing)"
+  expect_same_store "in a refused build"
 }
 
 # --- Crashes and a full disk.

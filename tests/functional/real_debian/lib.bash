@@ -98,11 +98,22 @@ is_state() { # ENV STATE
 
 holder_of() { json_value holder_pid "$(karapace inspect "$1" --json)"; }
 
-# Everything in the store by name, kind and size, and the dates of files: equal texts mean nothing was changed.
-# Locks and the log's directory are opened for writing by anyone who looks. overlayfs keeps its work directory to itself.
+# What is in the store by name, kind, size and date: equal texts mean nothing was changed. Of trees and environments the
+# names only: what is in them belongs to subordinate ids in part. Locks are left out, everybody opens them for writing.
 store_listing() {
-  find "$store" -name .lock -prune -o -path '*/work/work' -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n' \
-    2> /dev/null | LC_ALL=C sort || true  # mapped trees have directories that only their own root may read
+  [ -d "$store" ] || return 0
+  {
+    find "$store/store" -name .lock -prune -o -type f -printf '%P %s %T@\n' -o -printf '%P %y\n'
+    find "$store/trees" "$store/env" -maxdepth 2 -name .lock -prune -o -printf '%p\n'
+  } | LC_ALL=C sort
+}
+
+remember_store() { store_listing > store-before.txt; }
+# expect_same_store WHEN: what changed since remember_store, if anything, is told by path.
+expect_same_store() {
+  store_listing > store-after.txt
+  cmp -s store-before.txt store-after.txt ||
+    fail "the store changed $1: $(diff store-before.txt store-after.txt | grep '^[<>]' | head -n 10)"
 }
 
 is_empty() { [ -z "$(ls -A "$1" 2> /dev/null)" ]; }
