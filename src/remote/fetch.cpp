@@ -67,6 +67,7 @@ FetchOptions bounded(FetchOptions options) {
   options.stall_timeout = time(options.stall_timeout);
   options.retry_delay = time(options.retry_delay);
   options.max_retry_delay = time(options.max_retry_delay);
+  options.grace_after_failure = time(options.grace_after_failure);
   return options;
 }
 

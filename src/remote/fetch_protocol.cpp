@@ -83,6 +83,7 @@ std::string encode(const Request& request) {
                {"stall_timeout_ms", options.stall_timeout.count()},
                {"retry_delay_ms", options.retry_delay.count()},
                {"max_retry_delay_ms", options.max_retry_delay.count()},
+               {"grace_after_failure_ms", options.grace_after_failure.count()},
                {"files", std::move(files)}});
 }
 
@@ -98,7 +99,8 @@ Request parse_request(std::string_view text) {
                        .connect_timeout = milliseconds("connect_timeout_ms"),
                        .stall_timeout = milliseconds("stall_timeout_ms"),
                        .retry_delay = milliseconds("retry_delay_ms"),
-                       .max_retry_delay = milliseconds("max_retry_delay_ms")};
+                       .max_retry_delay = milliseconds("max_retry_delay_ms"),
+                       .grace_after_failure = milliseconds("grace_after_failure_ms")};
     for (const Json& file : value.at("files")) {
       request.files.push_back({.label = file.at("label").get<std::string>(),
                                .url = file.at("url").get<std::string>(),

@@ -24,7 +24,6 @@ constexpr milliseconds kProgressInterval(100);
 // Also how soon we notice that nobody reads any more.
 constexpr milliseconds kAliveInterval(1000);
 constexpr milliseconds kLockPollInterval(100);
-constexpr milliseconds kGraceAfterFailure(1000);
 
 void check(CURLMcode code) {
   if (code != CURLM_OK)
@@ -159,7 +158,7 @@ void Scheduler::end_silent() {
   for (const auto& slot : slots_) {
     if (!slot->transferring || slot->transfer.silence() < limit) continue;
     conclude(*slot, {.kind = Outcome::Kind::TryLater,
-                     .detail = fmt::format("no bytes for {} seconds",
+                     .detail = fmt::format("no bytes for {} s",
                                            std::chrono::ceil<std::chrono::seconds>(limit).count()),
                      .retry_after = std::nullopt});
   }
@@ -212,7 +211,8 @@ void Scheduler::fail(Slot& slot, const Error& error) {
       failure_->message =
           fmt::format("cannot keep the download of {}: {}", slot.job->file().label, error.message());
     // On a full disk the others can only fail, too.
-    give_up_at_ = Clock::now() + (error.code() == ErrorCode::NoSpace ? milliseconds(0) : kGraceAfterFailure);
+    give_up_at_ = Clock::now() + (error.code() == ErrorCode::NoSpace ? milliseconds(0)
+                                                                     : request_.options.grace_after_failure);
   }
   abandon(slot);
 }

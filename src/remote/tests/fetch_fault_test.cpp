@@ -91,7 +91,7 @@ TEST_F(FetchTest, MissingFileIsFinalAndNamesPackageAndUrl) {
 
 TEST_F(FetchTest, OtherFailuresAreCounted) {
   std::vector<Download> files;
-  std::vector<std::shared_ptr<test::Gate>> gates;
+  options_.grace_after_failure = std::chrono::seconds(30);  // the machine may be slow
   for (unsigned i = 0; i < 3; ++i) files.push_back(serve(fmt::format("/{}", i), some_bytes(10, i)));
   server_.set_fault("/", {.kind = Kind::NotFound});
   EXPECT_TRUE(contains(fetch_error(files).message(), "(2 other downloads failed, too)"));
@@ -170,8 +170,7 @@ TEST_F(FetchTest, SilentServerIsGivenUp) {
   server_.set_fault("/one", {.kind = Kind::StallMidway});
   options_.stall_timeout = std::chrono::milliseconds(300);
   options_.retries = 0;
-  fetch_error({file});
-  EXPECT_EQ(part_size(file), 500U);
+  EXPECT_TRUE(contains(fetch_error({file}).message(), "no bytes for 1 s"));
 }
 
 TEST_F(FetchTest, RedirectToAnotherServerIsFollowed) {

@@ -21,7 +21,8 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
                      .connect_timeout = std::chrono::milliseconds(4),
                      .stall_timeout = std::chrono::milliseconds(5),
                      .retry_delay = std::chrono::milliseconds(6),
-                     .max_retry_delay = std::chrono::milliseconds(7)};
+                     .max_retry_delay = std::chrono::milliseconds(7),
+                     .grace_after_failure = std::chrono::milliseconds(8)};
   request.files.push_back(
       {.label = "g++ \"4:12\"", .url = "http://h/g%2b%2b", .sha256 = "ab", .size = 1ULL << 60});
   const Request got = parse_request(encode(request));
@@ -31,6 +32,7 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
   EXPECT_EQ(got.options.stall_timeout.count(), 5);
   EXPECT_EQ(got.options.retry_delay.count(), 6);
   EXPECT_EQ(got.options.max_retry_delay.count(), 7);
+  EXPECT_EQ(got.options.grace_after_failure.count(), 8);
   ASSERT_EQ(got.files.size(), 1U);
   EXPECT_EQ(got.files[0].label, request.files[0].label);
   EXPECT_EQ(got.files[0].url, request.files[0].url);

@@ -40,6 +40,8 @@ struct FetchOptions {
   std::chrono::milliseconds retry_delay = std::chrono::milliseconds(500);
   /// Longest pause, also when the server's Retry-After asks for more.
   std::chrono::milliseconds max_retry_delay = std::chrono::seconds(30);
+  /// After a failure nothing new begins, and what is under way has so long to end.
+  std::chrono::milliseconds grace_after_failure = std::chrono::seconds(1);
 };
 
 struct FetchReport {
