@@ -68,7 +68,7 @@ check_one_more_package_fetches_one_package() {
 }
 
 check_mapped_ownership_shows_real_owners() {
-  sed 's/^\[system\]/&\nownership = "mapped"/' <(write_manifest /dev/stdout debian/12 '"hello"') > mapped.toml
+  sed 's/^\[system\]/&\nownership = "mapped"/' <(write_manifest /dev/stdout debian/12 '"tree"') > mapped.toml
   if [ "$(id -u)" != 0 ] && ! grep -q "^$(id -un):" /etc/subuid; then
     check_mapped_says_what_is_missing
     return
