@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// {fmt} as a static library made from its installed headers. Debian ships only the shared one, karapace-init is
-// linked statically in every build, and header-only every file compiles the whole formatter again.
-// The instantiations are those that the headers of {fmt} 9 declare extern or only define in format-inl.h.
+// {fmt} as a static library made from its installed headers. Debian ships only the shared one, karapace-init
+// is linked statically in every build, and header-only every file compiles the whole formatter again. The
+// instantiations are those that the headers of {fmt} 9 declare extern or only define in format-inl.h.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE
