@@ -7,6 +7,7 @@
 
 #include "command_line.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "karapace/store/layout.hpp"
 #include "terminal.hpp"
 
 namespace karapace::cli {
@@ -56,6 +57,9 @@ OrderedJson error_document(const Error& error) {
   } else if (const auto* corrupt = dynamic_cast<const CorruptError*>(&error)) {
     detail["expected"] = json_text(corrupt->expected());
     detail["found"] = json_text(corrupt->found());
+  } else if (const auto* format = dynamic_cast<const store::FormatError*>(&error)) {
+    detail["found"] = format->found();
+    detail["supported"] = store::kFormatVersion;
   }
   OrderedJson document;
   document["error"] = std::move(detail);

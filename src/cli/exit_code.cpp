@@ -3,6 +3,8 @@
 
 #include <csignal>
 
+#include "karapace/store/layout.hpp"
+
 namespace karapace::cli {
 
 int exit_code(ErrorCode code) noexcept {
@@ -25,6 +27,10 @@ int exit_code(ErrorCode code) noexcept {
       return kFailure;
   }
   return kFailure;
+}
+
+int exit_code(const Error& error) noexcept {
+  return dynamic_cast<const store::FormatError*>(&error) != nullptr ? kBadStore : exit_code(error.code());
 }
 
 int exit_code(const Cancelled& cancelled) noexcept {

@@ -14,6 +14,8 @@ inline constexpr int kSessionFailure = 125;
 
 /// The one place that turns a failure into an exit status.
 [[nodiscard]] int exit_code(ErrorCode code) noexcept;
+/// By code, but a store of another format is a matter of the store.
+[[nodiscard]] int exit_code(const Error& error) noexcept;
 /// 128 + n, as a shell reports a program that signal n ended.
 [[nodiscard]] int exit_code(const Cancelled& cancelled) noexcept;
 

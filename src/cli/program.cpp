@@ -96,7 +96,7 @@ int run_and_report(const std::vector<std::string>& words, Manner& manner) {
     return exit_code(cancelled);
   } catch (const Error& error) {
     report(error, manner);
-    return manner.session ? kSessionFailure : exit_code(error.code());
+    return manner.session ? kSessionFailure : exit_code(error);
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception& error) {

@@ -54,16 +54,16 @@ bool check_version(FdRef store) {
   if (!text) return false;
   const std::uint64_t version = parse_version(*text);
   if (version > kFormatVersion) {
-    throw Error(
-        ErrorCode::Unsupported,
+    throw FormatError(
+        version,
         fmt::format("the store has format version {}, this program knows {}", version, kFormatVersion),
         "Use the newer karapace that wrote it.");
   }
   if (version < kFormatVersion) {
-    throw Error(ErrorCode::Unsupported,
-                fmt::format("the store has the old format version {}, this program needs {}", version,
-                            kFormatVersion),
-                "Run: karapace migrate");
+    throw FormatError(version,
+                      fmt::format("the store has the old format version {}, this program needs {}", version,
+                                  kFormatVersion),
+                      "Run: karapace migrate");
   }
   return true;
 }

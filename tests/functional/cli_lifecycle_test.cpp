@@ -196,6 +196,20 @@ TEST_F(CliLifecycle, VerifyStorePassesAndFindsDamage) {
   EXPECT_NE(text.out.find("FAIL "), std::string::npos);
 }
 
+TEST_F(CliLifecycle, AStoreOfAnotherFormatIsLeftAloneWithStatusThree) {
+  build_mock("dev");
+  for (const std::string version : {"1", "99"}) {
+    std::ofstream(store() + "/store/version") << "{\"format_version\": " << version << "}";
+    const std::vector<std::string> before = snapshot();
+    const Json error = karapace_json({"build"}, 3).at("error");
+    EXPECT_EQ(error.at("found").dump(), version);
+    EXPECT_EQ(error.at("supported"), 2);
+    EXPECT_EQ(karapace({"list"}).status, 3);
+    EXPECT_EQ(karapace({"exec", "dev", "--", "true"}).status, 125);
+    EXPECT_EQ(snapshot(), before);
+  }
+}
+
 TEST_F(CliLifecycle, EnvironmentsAreOfferedForCompletion) {
   build_mock("dev");
   EXPECT_EQ(karapace_ok({"__complete-envs"}).out, "dev\n");

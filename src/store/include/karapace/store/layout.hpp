@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "karapace/base/error.hpp"
 #include "karapace/base/file_lock.hpp"
 #include "karapace/base/unique_fd.hpp"
 
@@ -17,6 +19,17 @@ inline constexpr std::uint32_t kFormatVersion = 2;
 /// 2025-01-01T00:00:00Z: the mtime of every file in a bootstrapped base or dependency layer, and
 /// SOURCE_DATE_EPOCH of builds.
 inline constexpr std::int64_t kSourceDateEpoch = 1735689600;
+
+/// The store was written in another format version: nothing in it was touched.
+class FormatError : public Error {
+ public:
+  FormatError(std::uint64_t found, std::string message, std::string fix)
+      : Error(ErrorCode::Unsupported, std::move(message), std::move(fix)), found_(found) {}
+  [[nodiscard]] std::uint64_t found() const noexcept { return found_; }
+
+ private:
+  std::uint64_t found_;
+};
 
 /// --store, else $KARAPACE_STORE, else $XDG_DATA_HOME/karapace, else ~/.local/share/karapace. Absolute.
 [[nodiscard]] std::string default_store_path();
