@@ -23,6 +23,7 @@ Command shell(std::string script) {
   return command;
 }
 
+// NOLINTBEGIN(concurrency-mt-unsafe): the tests that change the environment have one thread.
 /// Sets a variable of this process for one test.
 class Variable {
  public:
@@ -39,6 +40,7 @@ class Variable {
   const char* name_;
   std::optional<std::string> before_;
 };
+// NOLINTEND(concurrency-mt-unsafe)
 
 TEST(Run, ReturnsStatusAndBothStreams) {
   const RunResult result = run(shell("echo out; echo err >&2; exit 42"));
@@ -57,7 +59,7 @@ TEST(Run, ArgumentsReachTheProgramAsTheyAre) {
 }
 
 TEST(Run, LargeInputAndOutputPassUnchangedAtOnce) {
-  std::string data(8 * 1024 * 1024, '\0');
+  std::string data(std::size_t{8} * 1024 * 1024, '\0');
   for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 2654435761U >> 13U);
   Command command;
   command.program = "cat";
@@ -224,7 +226,7 @@ TEST(Spawn, SignalsAreAsInANewProcess) {
     ::signal(SIGPIPE, SIG_IGN);
     sigset_t all;
     sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     // 32 and 33 are glibc's own; posix_spawn leaves them ignored.
     constexpr unsigned long kInternal = 0x180000000;
     const auto mask = [](const char* name) {

@@ -21,12 +21,14 @@
 
 namespace karapace::test {
 
-/// A directory below $TMPDIR that is gone after the test.
+/// Where the system keeps files in memory, for trees so large that a busy disk would make the test slow.
+inline std::string memory_directory() { return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; }
+
+/// A directory, below $TMPDIR if nothing is said, that is gone after the test.
 class TempDir {
  public:
-  TempDir() {
-    const char* base = std::getenv("TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/karapace-base-XXXXXX";
+  TempDir() : TempDir(default_base()) {}
+  explicit TempDir(const std::string& base) : path_(base + "/karapace-base-XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) throw_errno("mkdtemp");
     owner_ = ::getpid();
     fd_ = open_path(path_, O_RDONLY | O_DIRECTORY);
@@ -46,6 +48,12 @@ class TempDir {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  static std::string default_base() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
+    const char* base = std::getenv("TMPDIR");
+    return base != nullptr ? base : "/tmp";
+  }
+
   std::string path_;
   UniqueFd fd_;
   pid_t owner_ = -1;
