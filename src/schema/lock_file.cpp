@@ -21,7 +21,7 @@ namespace {
 /// Reading it with umask(2) would change it for every thread for a moment.
 mode_t current_umask() {
   constexpr std::string_view kField = "\nUmask:\t";
-  const std::string status = read_all(open_path("/proc/self/status", O_RDONLY), 64 * 1024);
+  const std::string status = read_all(open_path("/proc/self/status", O_RDONLY), std::size_t{64} * 1024);
   const std::size_t at = status.find(kField);
   unsigned int mask = 022;
   if (at != std::string::npos) {
@@ -166,8 +166,8 @@ void seal_identity(LockFile& lock) {
 }
 
 void verify_integrity(const LockFile& lock, std::string_view file_name) {
-  const auto refuse = [&](std::string_view key, std::string message) {
-    throw ManifestError(std::string(file_name), 0, 0, std::string(key), std::move(message),
+  const auto refuse = [&](std::string_view key, const std::string& message) {
+    throw ManifestError(std::string(file_name), 0, 0, key, message,
                         "The lock was changed by hand or by a merge: restore it from version control, or run "
                         "`karapace build --update` to write a new one.");
   };

@@ -48,8 +48,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-ManifestError::ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string key,
-                             std::string message, std::string fix)
+ManifestError::ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string_view key,
+                             std::string_view message, std::string fix)
     : Error(ErrorCode::InvalidInput, format_message(file, line, column, message), std::move(fix)),
       file_(std::move(file)),
       line_(line),

@@ -2,22 +2,13 @@
 #include "karapace/schema/preset.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace karapace {
 namespace {
 
-std::optional<Preset> find_in(const std::vector<Preset>& list, std::string_view name) {
-  const auto found =
-      std::find_if(list.begin(), list.end(), [&](const Preset& preset) { return preset.name == name; });
-  if (found == list.end()) return std::nullopt;
-  return *found;
-}
-
-}  // namespace
-
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> kPresets = {
-      {"dev", "General build tools", R"(# General build tools: a compiler, make and git.
+constexpr std::array<Preset, 6> kPresets = {{
+    {"dev", "General build tools", R"(# General build tools: a compiler, make and git.
 manifest_version = 1
 
 [base]
@@ -26,8 +17,8 @@ image = "rolling"
 [system]
 packages = ["git", "curl", "wget", "vim", "gcc", "make", "cmake"]
 )"},
-      {"dev-rust", "Rust development",
-       R"(# Rust development: rustup installs the toolchain into the environment's home.
+    {"dev-rust", "Rust development",
+     R"(# Rust development: rustup installs the toolchain into the environment's home.
 manifest_version = 1
 
 [base]
@@ -36,7 +27,7 @@ image = "rolling"
 [system]
 packages = ["git", "curl", "gcc", "make", "rustup"]
 )"},
-      {"dev-python", "Python development", R"(# Python development with pip and virtual environments.
+    {"dev-python", "Python development", R"(# Python development with pip and virtual environments.
 manifest_version = 1
 
 [base]
@@ -45,8 +36,8 @@ image = "rolling"
 [system]
 packages = ["git", "curl", "python3", "python3-pip", "python3-venv"]
 )"},
-      {"gui-app", "A desktop application with graphics and sound",
-       R"(# A desktop application: name it in gui.apps.
+    {"gui-app", "A desktop application with graphics and sound",
+     R"(# A desktop application: name it in gui.apps.
 manifest_version = 1
 
 [base]
@@ -59,7 +50,7 @@ apps = []
 gpu = true
 audio = true
 )"},
-      {"gaming", "Games with Vulkan", R"(# Games: Mesa, the Vulkan loader and sound.
+    {"gaming", "Games with Vulkan", R"(# Games: Mesa, the Vulkan loader and sound.
 manifest_version = 1
 
 [base]
@@ -72,20 +63,17 @@ packages = ["mesa-dri", "vulkan-loader", "libvulkan1", "alsa-plugins"]
 gpu = true
 audio = true
 )"},
-      {"minimal", "The base image and nothing else", R"(# The base image and nothing else.
+    {"minimal", "The base image and nothing else", R"(# The base image and nothing else.
 manifest_version = 1
 
 [base]
 image = "rolling"
 )"},
-  };
-  return kPresets;
-}
+}};
 
-const std::vector<Preset>& templates() {
-  static const std::vector<Preset> kTemplates = {
-      {"minimal", "The base image and nothing else",
-       R"(# The smallest environment: a base image and nothing else.
+constexpr std::array<Preset, 6> kTemplates = {{
+    {"minimal", "The base image and nothing else",
+     R"(# The smallest environment: a base image and nothing else.
 # Add packages below and run `karapace build` again.
 manifest_version = 1
 
@@ -95,7 +83,7 @@ image = "rolling"
 [system]
 packages = []
 )"},
-      {"dev", "Editors, compilers and git", R"(# Everyday development: editors, compilers, build tools.
+    {"dev", "Editors, compilers and git", R"(# Everyday development: editors, compilers, build tools.
 manifest_version = 1
 
 [base]
@@ -108,8 +96,8 @@ packages = ["git", "curl", "vim", "neovim", "tmux", "htop", "make", "cmake", "gc
 [mounts]
 workspace = "~/projects:/workspace"
 )"},
-      {"gui-dev", "Development of desktop applications",
-       R"(# Development of desktop applications, with graphics and sound of the host.
+    {"gui-dev", "Development of desktop applications",
+     R"(# Development of desktop applications, with graphics and sound of the host.
 manifest_version = 1
 
 [base]
@@ -129,8 +117,8 @@ audio = true
 [mounts]
 workspace = "~/projects:/workspace"
 )"},
-      {"rust-dev", "What Rust crates need to build",
-       R"(# What Rust crates with C parts need to build. Install the toolchain with rustup.
+    {"rust-dev", "What Rust crates need to build",
+     R"(# What Rust crates with C parts need to build. Install the toolchain with rustup.
 manifest_version = 1
 
 [base]
@@ -143,8 +131,8 @@ packages = ["git", "curl", "gcc", "make", "cmake", "pkg-config", "openssl-devel"
 [mounts]
 workspace = "~/projects:/workspace"
 )"},
-      {"ubuntu-dev", "Ubuntu 24.04 with compilers, Python and Node.js",
-       R"(# Ubuntu 24.04 with compilers, Python and Node.js.
+    {"ubuntu-dev", "Ubuntu 24.04 with compilers, Python and Node.js",
+     R"(# Ubuntu 24.04 with compilers, Python and Node.js.
 manifest_version = 1
 
 [base]
@@ -157,8 +145,8 @@ packages = ["git", "curl", "build-essential", "cmake", "python3", "python3-pip",
 [mounts]
 workspace = "~/projects:/workspace"
 )"},
-      {"debian-dev", "Debian 12 with compilers, Python and git",
-       R"(# Debian 12 with compilers, Python and git. Every package is pinned in the lock file, so the same
+    {"debian-dev", "Debian 12 with compilers, Python and git",
+     R"(# Debian 12 with compilers, Python and git. Every package is pinned in the lock file, so the same
 # lock gives the same environment on every machine.
 manifest_version = 1
 
@@ -173,8 +161,25 @@ packages = ["git", "curl", "ca-certificates", "build-essential", "cmake", "gdb",
 [mounts]
 workspace = "./:/workspace"
 )"},
-  };
-  return kTemplates;
+}};
+
+std::optional<Preset> find_in(const std::vector<Preset>& list, std::string_view name) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Preset& preset) { return preset.name == name; });
+  if (found == list.end()) return std::nullopt;
+  return *found;
+}
+
+}  // namespace
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> kList(kPresets.begin(), kPresets.end());
+  return kList;
+}
+
+const std::vector<Preset>& templates() {
+  static const std::vector<Preset> kList(kTemplates.begin(), kTemplates.end());
+  return kList;
 }
 
 std::optional<Preset> find_preset(std::string_view name) { return find_in(presets(), name); }

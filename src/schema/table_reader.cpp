@@ -61,7 +61,7 @@ void TableReader::fail_unknown(const TomlNode& child, const KeyList& keys) const
   } else {
     message += fmt::format("; known keys: {}", fmt::join(keys, ", "));
   }
-  fail_at(source_, child.key_position, path_of(child.key), std::move(message));
+  fail_at(source_, child.key_position, path_of(child.key), message);
 }
 
 void TableReader::fail_type(const TomlNode& node, std::string_view path, std::string_view expected) const {

@@ -50,9 +50,9 @@ class TableReader {
   [[nodiscard]] std::vector<TomlItem> string_items(std::string_view key) const;
   [[nodiscard]] std::vector<TomlItem> table_items(std::string_view key) const;
 
-  [[noreturn]] void fail(const TomlNode& node, std::string_view path, std::string message,
+  [[noreturn]] void fail(const TomlNode& node, std::string_view path, std::string_view message,
                          std::string fix = {}) const {
-    fail_at(source_, node.position, path, std::move(message), std::move(fix));
+    fail_at(source_, node.position, path, message, std::move(fix));
   }
 
   /// Runs `body` and gives an Error that leaves it the position of the value of `key`.

@@ -11,7 +11,7 @@
 // to rely on it. Both become an exception, which parse_toml reports as a fault of the text.
 namespace karapace {
 namespace {
-struct TomlLibraryFault {};
+struct TomlLibraryFault : std::exception {};
 [[noreturn]] void toml_library_fault() { throw TomlLibraryFault{}; }
 }  // namespace
 }  // namespace karapace
@@ -30,6 +30,7 @@ struct TomlLibraryFault {};
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 
 #include "karapace/base/text.hpp"
@@ -311,11 +312,10 @@ std::string describe(const TomlNode& node) {
   return node.text;
 }
 
-void fail_at(const TomlSource& source, TextPosition position, std::string_view key, std::string message,
+void fail_at(const TomlSource& source, TextPosition position, std::string_view key, std::string_view message,
              std::string fix) {
   const std::uint32_t column = position.line == 0 ? 0 : byte_column(source.text, position);
-  throw ManifestError(std::string(source.file), position.line, column, std::string(key), std::move(message),
-                      std::move(fix));
+  throw ManifestError(std::string(source.file), position.line, column, key, message, std::move(fix));
 }
 
 TomlNode parse_toml(const TomlSource& source, std::size_t max_bytes) {

@@ -46,7 +46,7 @@ struct TomlSource {
 
 /// Throws ManifestError. `key` is a dotted path; it and `message` may contain anything.
 [[noreturn]] void fail_at(const TomlSource& source, TextPosition position, std::string_view key,
-                          std::string message, std::string fix = {});
+                          std::string_view message, std::string fix = {});
 
 /// No manifest or lock needs more than four levels.
 inline constexpr std::size_t kMaxTomlNesting = 16;

@@ -76,7 +76,7 @@ struct LockFile {
   bool operator==(const LockFile&) const = default;
 };
 
-inline constexpr std::size_t kMaxLockBytes = 16 * 1024 * 1024;
+inline constexpr std::size_t kMaxLockBytes = std::size_t{16} * 1024 * 1024;
 
 /// Strict like the manifest parser: unknown keys, wrong types, unsorted or duplicate packages, a bad hash, a
 /// path with "..", an unknown repository are ManifestError with line and column. Call verify_integrity on the

@@ -17,8 +17,8 @@ namespace karapace {
 /// did you mean 'packages'?".
 class ManifestError : public Error {
  public:
-  ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string key,
-                std::string message, std::string fix = {});
+  ManifestError(std::string file, std::uint32_t line, std::uint32_t column, std::string_view key,
+                std::string_view message, std::string fix = {});
   /// As given, not made printable; what() and key() are.
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
   [[nodiscard]] std::uint32_t line() const noexcept { return line_; }      // 1-based; 0 if there is none
@@ -41,10 +41,11 @@ enum class MountAccess { ReadWrite, ReadOnly };
 
 struct Mount {
   std::string label;
-  std::string
-      host_path;  // as written: absolute, "~/...", "./..." (relative to the manifest), never with ".."
+  // As written: absolute, "~/...", "./..." (relative to the manifest), never with "..".
+  std::string host_path;
   std::string container_path;                   // absolute, normalised, no ".."
   MountAccess access = MountAccess::ReadWrite;  // "host:container:ro"
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 inside a defaulted <=> for a pointer
   auto operator<=>(const Mount&) const = default;
 };
 
@@ -67,7 +68,7 @@ struct Manifest {
   bool operator==(const Manifest&) const = default;
 };
 
-inline constexpr std::size_t kMaxManifestBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxManifestBytes = std::size_t{1024} * 1024;
 
 /// Parses, checks and normalises. `file_name` is used in messages only. Throws ManifestError.
 [[nodiscard]] Manifest parse_manifest(std::string_view text, std::string_view file_name);
