@@ -12,26 +12,26 @@ constexpr std::array<Preset, 6> kPresets = {{
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
 packages = ["git", "curl", "wget", "vim", "gcc", "make", "cmake"]
 )"},
     {"dev-rust", "Rust development",
-     R"(# Rust development: rustup installs the toolchain into the environment's home.
+     R"(# Rust development with Debian's toolchain.
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
-packages = ["git", "curl", "gcc", "make", "rustup"]
+packages = ["git", "curl", "ca-certificates", "gcc", "make", "cargo", "rustc"]
 )"},
     {"dev-python", "Python development", R"(# Python development with pip and virtual environments.
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
 packages = ["git", "curl", "python3", "python3-pip", "python3-venv"]
@@ -41,7 +41,7 @@ packages = ["git", "curl", "python3", "python3-pip", "python3-venv"]
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [gui]
 apps = []
@@ -54,10 +54,10 @@ audio = true
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
-packages = ["mesa-dri", "vulkan-loader", "libvulkan1", "alsa-plugins"]
+packages = ["libgl1-mesa-dri", "libvulkan1", "mesa-vulkan-drivers", "libasound2-plugins"]
 
 [hardware]
 gpu = true
@@ -67,7 +67,7 @@ audio = true
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 )"},
 }};
 
@@ -78,7 +78,7 @@ constexpr std::array<Preset, 6> kTemplates = {{
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
 packages = []
@@ -87,49 +87,52 @@ packages = []
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
-packages = ["git", "curl", "vim", "neovim", "tmux", "htop", "make", "cmake", "gcc", "clang"]
+packages = ["git", "curl", "ca-certificates", "vim", "neovim", "tmux", "htop", "make", "cmake", "gcc", "clang"]
 
 # label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+# "./" is the directory of this file.
 [mounts]
-workspace = "~/projects:/workspace"
+workspace = "./:/workspace"
 )"},
     {"gui-dev", "Development of desktop applications",
      R"(# Development of desktop applications, with graphics and sound of the host.
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
-packages = ["git", "curl", "cmake", "gcc", "clang", "gdb", "mesa-dri-devel"]
+packages = ["git", "curl", "ca-certificates", "cmake", "gcc", "clang", "gdb", "libgl-dev", "libegl-dev"]
 
 [gui]
-apps = ["firefox"]
+apps = ["firefox-esr"]
 
 [hardware]
 gpu = true
 audio = true
 
 # label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+# "./" is the directory of this file.
 [mounts]
-workspace = "~/projects:/workspace"
+workspace = "./:/workspace"
 )"},
     {"rust-dev", "What Rust crates need to build",
-     R"(# What Rust crates with C parts need to build. Install the toolchain with rustup.
+     R"(# Rust with what crates with C parts need to build.
 manifest_version = 1
 
 [base]
-image = "rolling"
+image = "debian/12"
 
 [system]
-packages = ["git", "curl", "gcc", "make", "cmake", "pkg-config", "openssl-devel", "gdb"]
+packages = ["git", "curl", "ca-certificates", "cargo", "rustc", "gcc", "make", "cmake", "pkg-config", "libssl-dev", "gdb"]
 
 # label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+# "./" is the directory of this file.
 [mounts]
-workspace = "~/projects:/workspace"
+workspace = "./:/workspace"
 )"},
     {"ubuntu-dev", "Ubuntu 24.04 with compilers, Python and Node.js",
      R"(# Ubuntu 24.04 with compilers, Python and Node.js.
@@ -142,8 +145,9 @@ image = "ubuntu/24.04"
 packages = ["git", "curl", "build-essential", "cmake", "python3", "python3-pip", "nodejs", "npm"]
 
 # label = "<host path>:<path inside>", with ":ro" at the end for read-only.
+# "./" is the directory of this file.
 [mounts]
-workspace = "~/projects:/workspace"
+workspace = "./:/workspace"
 )"},
     {"debian-dev", "Debian 12 with compilers, Python and git",
      R"(# Debian 12 with compilers, Python and git. Every package is pinned in the lock file, so the same

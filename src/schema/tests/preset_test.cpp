@@ -48,10 +48,10 @@ TEST(Preset, ContentsAreThoseOfTheTable) {
   EXPECT_EQ(parse(find_preset("dev")).system_packages,
             (std::vector<std::string>{"cmake", "curl", "gcc", "git", "make", "vim", "wget"}));
   EXPECT_TRUE(parse(find_preset("gui-app")).hardware_audio);
-  EXPECT_EQ(parse(find_preset("minimal")).base_image, "rolling");
+  EXPECT_EQ(parse(find_preset("minimal")).base_image, "debian/12");
   EXPECT_EQ(parse(find_template("ubuntu-dev")).base_image, "ubuntu/24.04");
   EXPECT_EQ(parse(find_template("debian-dev")).base_image, "debian/12");
-  EXPECT_EQ(parse(find_template("gui-dev")).mounts.at(0), (Mount{"workspace", "~/projects", "/workspace"}));
+  EXPECT_EQ(parse(find_template("gui-dev")).mounts.at(0), (Mount{"workspace", "./", "/workspace"}));
 }
 
 TEST(Examples, EveryOneParses) {
