@@ -65,6 +65,13 @@ DestroyResult Engine::destroy(const EnvironmentView& environment) {
   });
   const EnvironmentView current = reload(layout, env_id);
   require_not_running(current, "destroy");
+  // Whoever is about to open a session waits for this, and then finds the environment gone.
+  const auto nobody = runtime::lock_out_sessions(layout, env_id);
+  if (!nobody) {
+    throw Error(ErrorCode::Conflict,
+                fmt::format("cannot destroy {}: a session is just starting in it", current.record.short_id),
+                fmt::format("karapace stop {}", current.record.short_id));
+  }
 
   // From here on it is destroyed, whatever happens: recovery rolls forward. Unreachable first, bytes last.
   auto operation = store::Operation::begin(layout, store::OpKind::Destroy, env_id,

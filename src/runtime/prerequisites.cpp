@@ -52,6 +52,7 @@ class Scratch {
     std::string place = store::default_store_path();
     while (place.size() > 1 && ::access(place.c_str(), W_OK | X_OK) != 0)
       place.resize(std::max<std::size_t>(place.rfind('/'), 1));
+    if (place == "/" && ::access("/", W_OK) != 0) place = "/var/tmp";
     parent_ = open_path(place, O_RDONLY | O_DIRECTORY);
     name_ = ".karapace-probe-" + random_hex(8);
     make_directory_at(parent_, name_, 0755);

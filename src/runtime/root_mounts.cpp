@@ -5,9 +5,27 @@
 
 namespace karapace::runtime {
 
+namespace {
+
+void protect_kernel_settings(std::vector<MountStep>& steps) {
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs",
+                           "/proc/acpi", "/proc/scsi", "/proc/asound"}) {
+    steps.push_back({.kind = MountKind::Bind,
+                     .source = path,
+                     .target = path,
+                     .read_only = true,
+                     .recursive = true,
+                     .no_exec = true,
+                     .optional = true});
+  }
+}
+
+}  // namespace
+
 std::vector<MountStep> root_mounts(const RootMounts& options) {
   std::vector<MountStep> steps;
   steps.push_back({.kind = MountKind::Proc, .target = "/proc"});
+  if (options.host_root) protect_kernel_settings(steps);
   if (options.host_sys) {
     steps.push_back({.kind = MountKind::Bind,
                      .source = "/sys",

@@ -49,7 +49,8 @@ LaunchPlan make_build_plan(const BuildSandbox& sandbox) {
   environment.root = sandbox.root;
   if (sandbox.root) {
     const bool tty_group = sandbox.ownership == Ownership::Mapped;
-    environment.mounts = root_mounts(RootMounts{.tty_group = tty_group, .host_sys = false});
+    environment.mounts =
+        root_mounts(RootMounts{.tty_group = tty_group, .host_sys = false, .host_root = ::geteuid() == 0});
   } else {
     environment.mounts = {MountStep{.kind = MountKind::Proc, .target = "/proc"}};
   }

@@ -61,9 +61,8 @@ int keep(PreparedSession& session, UniqueFd fd) {
 
 void start_holder(const store::StoreLayout& store, const SessionRequest& request, const HostUser& user,
                   UniqueFd run_directory, PreparedSession& session) {
-  const SessionRequest present = with_present_record(store, request);
   session.plan.mode = LaunchMode::Start;
-  plan_environment(store, present, user, session.plan, session.fds);
+  plan_environment(store, request, user, session.plan, session.fds);
   // Made by us: with mapped ids a file of the holder's making would belong to root inside, and we could not
   // write to it.
   open_beneath(run_directory, "holder", O_RDWR | O_CREAT, 0600).close();
@@ -82,11 +81,12 @@ PreparedSession prepare_session(const store::StoreLayout& store, const SessionRe
   session.plan.sessions_lock_fd = keep(session, join_sessions(run_directory).release());
   auto holder = find_holder(run_directory);
   if (!holder) {
+    const SessionRequest present = with_present_record(store, request);
     FileLock start = lock_start(run_directory);
     holder = find_holder(run_directory);  // somebody may have started one while we waited
     if (!holder) {
       session.plan.start_lock_fd = keep(session, start.release());
-      start_holder(store, request, user, std::move(run_directory), session);
+      start_holder(store, present, user, std::move(run_directory), session);
       return session;
     }
   }

@@ -166,27 +166,26 @@ void add_runtime_directories(std::vector<MountStep>& steps, const SessionRequest
   steps.push_back(std::move(marker));
 }
 
-/// Where to start: the caller's directory if the environment shows it, else home.
-std::vector<std::string> working_directories(const store::StoreLayout& store, const SessionRequest& request,
-                                             const HostUser& user) {
-  std::vector<std::string> directories;
+/// The caller's directory as the environment shows it: through the mount that is nearest to it.
+std::optional<std::string> translated_directory(const store::StoreLayout& store,
+                                                const SessionRequest& request, const HostUser& user) {
   const std::string& here = request.host_working_directory;
-  if (here.starts_with('/')) {
-    if (request.manifest.home == Home::Shared && is_within(here, user.home)) directories.push_back(here);
-    try {
-      for (const AllowedMount& allowed :
-           allow_mounts(request.manifest, request.manifest_directory, store.root_path(), user)) {
-        if (allowed.is_directory && is_within(here, allowed.host_path))
-          directories.insert(directories.begin(),
-                             allowed.mount.container_path + here.substr(allowed.host_path.size()));
-      }
-    } catch (const Error&) {
-      // A mount that is gone since the environment was started: it matters when it is started again, not
-      // here.
+  if (!here.starts_with('/')) return std::nullopt;
+  std::optional<std::string> result;
+  std::size_t nearest = 0;
+  try {
+    for (const AllowedMount& allowed :
+         allow_mounts(request.manifest, request.manifest_directory, store.root_path(), user)) {
+      if (!allowed.is_directory || !is_within(here, allowed.host_path) || allowed.host_path.size() <= nearest)
+        continue;
+      nearest = allowed.host_path.size();
+      result = allowed.mount.container_path + here.substr(nearest);
     }
+  } catch (const Error&) {
+    // A mount that is gone since the environment was started: it matters when it is started again, not here.
   }
-  directories.push_back(session_paths(request, user).home);
-  return directories;
+  if (!result && request.manifest.home == Home::Shared && is_within(here, user.home)) result = here;
+  return result;
 }
 
 }  // namespace
@@ -235,7 +234,8 @@ void plan_environment(const store::StoreLayout& store, const SessionRequest& req
   root.adopt_to = policy.adopt_from.empty() ? std::string() : policy.directory;
   environment.root = std::move(root);
 
-  environment.mounts = root_mounts(RootMounts{.tty_group = !flat, .host_sys = true});
+  environment.mounts =
+      root_mounts(RootMounts{.tty_group = !flat, .host_sys = true, .host_root = user.uid == 0});
   add_runtime_directories(environment.mounts, request, user, !flat);
   mounts.add_to(environment.mounts, policy.targets, fds);
 }
@@ -248,7 +248,9 @@ ProcessPlan plan_process(const store::StoreLayout& store, const SessionRequest& 
   process.argv = request.command;
   process.login_shells = login_shells_of(user);
   process.environment = session_environment(request, user);
-  process.working_directories = working_directories(store, request, user);
+  if (auto here = translated_directory(store, request, user))
+    process.working_directories.push_back(*std::move(here));
+  process.working_directories.push_back(paths.home);
   process.uid = paths.uid;
   process.gid = paths.gid;
   process.drop_all_capabilities = !request.as_root;

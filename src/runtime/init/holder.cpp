@@ -181,7 +181,7 @@ void set_holder_signals() {
     if (errno != EINTR) break;
   }
   // Whoever comes next must not join a holder that is about to go.
-  [[maybe_unused]] const int result = ::ftruncate(files.record.get(), 0);
+  [[maybe_unused]] const ssize_t result = ::pwrite(files.record.get(), " ", 1, 0);
   ::_exit(0);
 }
 
@@ -295,9 +295,8 @@ void record_and_release(const LaunchPlan& plan, Holder& holder) {
   if (!identity)
     throw Error(ErrorCode::Internal, "the first process of the environment died while it was recorded");
   const UniqueFd record = open_beneath(FdRef::from_raw(plan.run_dir_fd), "holder", O_RDWR);
-  // In place: the holder has this very file open, to empty it when it goes. Written under run/start.lock; a
-  // reader that sees half of it takes it for no holder.
-  check(::ftruncate(record.get(), 0), "record the holder");
+  // In place: the holder has this very file open, to withdraw the record when it goes. Written under
+  // run/start.lock; a reader that sees half of it takes it for no holder.
   write_all(record, runtime::format_holder_record(*identity));
   send_to(holder.control, std::string_view(&kGo, 1));
   holder.control.reset();

@@ -163,6 +163,7 @@ class RootBuilder {
         make_mount("tmpfs", joined("mode=" + octal(step.mode), step.options), mount_attributes(step));
     attach(step, mount, true);
     own_.push_back(stat_of(mount, step.target).st_dev);
+    parent_.reset();  // it may be covered now
   }
 
   void proc(const MountStep& step) {
@@ -176,13 +177,13 @@ class RootBuilder {
   }
 
   void directory(const MountStep& step) {
-    const UniqueFd parent = own_parent(step.target);
+    const UniqueFd& parent = own_parent(step.target);
     check(::mkdirat(parent.get(), name_of(step.target), step.mode), "create " + step.target);
     give_to(parent, step);
   }
 
   void file(const MountStep& step) {
-    const UniqueFd parent = own_parent(step.target);
+    const UniqueFd& parent = own_parent(step.target);
     UniqueFd file(check(::openat(parent.get(), name_of(step.target),
                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, step.mode),
                         "create " + step.target));
@@ -200,45 +201,48 @@ class RootBuilder {
   }
 
   void attach(const MountStep& step, const UniqueFd& mount, bool is_directory) {
-    if (step.create_target) create_target(step.target, is_directory);
-    const UniqueFd target = open_inside(root_, step.target, O_PATH);
+    const UniqueFd target = step.create_target ? create_target(step.target, is_directory)
+                                               : open_inside(root_, step.target, O_PATH);
     if (!target) throw_errno("open the mount point " + step.target);
     check(::move_mount(mount.get(), "", target.get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
           "mount on " + step.target);
   }
 
-  void create_target(const std::string& path, bool is_directory) {
-    const UniqueFd existing = open_inside(root_, path, O_PATH);
-    if (existing) return;
-    if (errno != ENOENT) throw_errno("open the mount point " + path);
-    const UniqueFd parent = own_parent(path);
+  UniqueFd create_target(const std::string& path, bool is_directory) {
+    const UniqueFd& parent = own_parent(path);
     const int result = is_directory ? ::mkdirat(parent.get(), name_of(path), 0755)
                                     : ::mknodat(parent.get(), name_of(path), S_IFREG | 0644, 0);
-    check(result, "create the mount point " + path);
+    if (result < 0 && errno != EEXIST) throw_errno("create the mount point " + path);
+    return UniqueFd(::openat(parent.get(), name_of(path), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   }
 
   /// The directory of `path`, made if it is missing. It must lie in a tmpfs of ours: elsewhere a new entry
-  /// would be a change to the environment, or to the host.
-  UniqueFd own_parent(const std::string& path) {
+  /// would be a change to the environment, or to the host. Steps come directory by directory, so the last one
+  /// is kept.
+  const UniqueFd& own_parent(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     if (slash == std::string::npos) throw Error(ErrorCode::InvalidInput, path + " is not an absolute path");
     const std::string parent_path = path.substr(0, std::max<std::size_t>(slash, 1));
+    if (parent_ && parent_path_ == parent_path) return parent_;
     UniqueFd parent = open_inside(root_, parent_path, O_PATH | O_DIRECTORY);
     if (!parent && errno == ENOENT && slash > 0) {
-      const UniqueFd above = own_parent(parent_path);
-      check(::mkdirat(above.get(), name_of(parent_path), 0755), "create " + parent_path);
+      check(::mkdirat(own_parent(parent_path).get(), name_of(parent_path), 0755), "create " + parent_path);
       parent = open_inside(root_, parent_path, O_PATH | O_DIRECTORY);
     }
     if (!parent) throw_errno("open " + parent_path);
     if (std::ranges::find(own_, stat_of(parent, parent_path).st_dev) == own_.end())
       throw Error(ErrorCode::InvalidInput, "there is no " + path + " in the environment to mount on");
-    return parent;
+    parent_ = std::move(parent);
+    parent_path_ = parent_path;
+    return parent_;
   }
 
   static const char* name_of(const std::string& path) { return path.c_str() + path.rfind('/') + 1; }
 
   FdRef root_;
   std::vector<dev_t> own_;
+  UniqueFd parent_;
+  std::string parent_path_;
 };
 
 /// mount(2) takes one page of options; longer stacks need a kernel that takes the layers one by one

@@ -69,7 +69,9 @@ void RawTerminal::restore() noexcept {
   if (is_terminal_) ::tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
 }
 
-Relay::Relay(UniqueFd master) : master_(std::move(master)) { copy_window_size(); }
+Relay::Relay(UniqueFd master) : master_(std::move(master)), input_is_terminal_(::isatty(STDIN_FILENO) == 1) {
+  copy_window_size();
+}
 
 void Relay::copy_window_size() noexcept {
   winsize size{};
@@ -99,34 +101,38 @@ Relay::Progress Relay::flush(int fd, Buffer& buffer) {
   return Progress::Some;
 }
 
-/// End of input is the terminal's end-of-file character, once.
-void Relay::send_end_of_file() {
+/// A terminal in raw mode has an end only when it is hung up. The end of anything else is the end-of-file
+/// character, once.
+Relay::State Relay::end_input() {
   input_open_ = false;
+  if (input_is_terminal_) return State::HungUp;
   termios settings{};
-  if (::tcgetattr(master_.get(), &settings) != 0) return;
+  if (::tcgetattr(master_.get(), &settings) != 0) return State::Open;
   input_.bytes[0] = static_cast<char>(settings.c_cc[VEOF]);
   input_.begin = 0;
   input_.end = 1;
+  return State::Open;
 }
 
-bool Relay::step(FdRef wake_fd) {
+Relay::State Relay::step(FdRef wake_fd) {
+  if (!master_open_) return State::Closed;
   // A side is asked for exactly what can be done with it; with nothing to ask, poll(2) skips a negative
   // number.
   const bool want_input = input_open_ && input_.empty();
-  const bool want_output = master_open_ && output_.empty();
+  const bool want_output = output_.empty();
   short master_events = want_output ? POLLIN : 0;
   if (!input_.empty()) master_events |= POLLOUT;
-  const bool use_master = master_open_ && master_events != 0;
   pollfd fds[] = {{wake_fd.get(), POLLIN, 0},
                   {want_input ? STDIN_FILENO : -1, POLLIN, 0},
-                  {use_master ? master_.get() : -1, master_events, 0},
-                  {!output_.empty() && output_open_ ? STDOUT_FILENO : -1, POLLOUT, 0}};
+                  {master_events != 0 ? master_.get() : -1, master_events, 0},
+                  {!want_output ? STDOUT_FILENO : -1, POLLOUT, 0}};
   if (::poll(fds, 4, -1) < 0) {
     if (errno != EINTR) throw_errno("wait for the terminal");
-    return master_open_;
+    return State::Open;
   }
-  if (want_input && fds[1].revents != 0 && fill(STDIN_FILENO, input_) == Progress::End) send_end_of_file();
-  if (use_master && !input_.empty() && (fds[2].revents & (POLLOUT | POLLERR | POLLHUP)) != 0 &&
+  State state = State::Open;
+  if (want_input && fds[1].revents != 0 && fill(STDIN_FILENO, input_) == Progress::End) state = end_input();
+  if (!input_.empty() && (fds[2].revents & (POLLOUT | POLLERR | POLLHUP)) != 0 &&
       flush(master_.get(), input_) == Progress::End)
     input_.begin = input_.end;
   if (want_output && (fds[2].revents & (POLLIN | POLLERR | POLLHUP)) != 0 &&
@@ -134,8 +140,9 @@ bool Relay::step(FdRef wake_fd) {
     master_open_ = false;
   if (!output_.empty() && fds[3].revents != 0 && flush(STDOUT_FILENO, output_) == Progress::End)
     output_open_ = false;
+  // Nobody reads it any more; what the programs write must not make them wait.
   if (!output_open_) output_.begin = output_.end;
-  return master_open_;
+  return state;
 }
 
 void Relay::drain() {

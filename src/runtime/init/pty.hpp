@@ -42,9 +42,13 @@ class Relay {
  public:
   explicit Relay(UniqueFd master);
 
-  /// Waits until something can be carried or `wake_fd` is readable, and carries it. False once the terminal
-  /// inside is gone.
-  bool step(FdRef wake_fd);
+  enum class State {
+    Open,
+    HungUp,  // the caller's terminal has just gone: the session is to be told
+    Closed,  // the terminal inside is gone
+  };
+  /// Waits until something can be carried or `wake_fd` is readable, and carries it.
+  State step(FdRef wake_fd);
   /// Carries what the programs inside have written so far, without waiting for them.
   void drain();
   void copy_window_size() noexcept;
@@ -59,11 +63,12 @@ class Relay {
   enum class Progress { Some, None, End };
   static Progress fill(int fd, Buffer& buffer);
   static Progress flush(int fd, Buffer& buffer);
-  void send_end_of_file();
+  State end_input();
 
   UniqueFd master_;
   Buffer input_;   // from the caller to the environment
   Buffer output_;  // and back
+  bool input_is_terminal_ = false;
   bool input_open_ = true;
   bool output_open_ = true;
   bool master_open_ = true;

@@ -173,7 +173,13 @@ class Watch {
     RawTerminal terminal(process.terminal_prologue, process.terminal_epilogue);
     Relay relay(std::move(master));
     while (!status_) {
-      if (!relay.step(signals_.fd())) signals_.wait();  // nothing to relay any more; the program may live on
+      const Relay::State state = relay.step(signals_.fd());
+      if (state == Relay::State::Closed)
+        signals_.wait();  // nothing to relay any more; the program may live on
+      if (state == Relay::State::HungUp) {
+        forward(SIGHUP);
+        forward(SIGCONT);
+      }
       handle_signals(&terminal, &relay);
     }
     relay.drain();

@@ -44,11 +44,16 @@ std::optional<std::uint64_t> start_time_of(std::string_view stat) {
 }  // namespace
 
 std::string format_holder_record(const HolderRecord& record) {
-  return "{\"pid\":" + std::to_string(record.pid) + ",\"start_time\":" + std::to_string(record.start_time) +
-         ",\"boot_id\":\"" + record.boot_id + "\"}\n";
+  std::string text = "{\"pid\":" + std::to_string(record.pid) +
+                     ",\"start_time\":" + std::to_string(record.start_time) + ",\"boot_id\":\"" +
+                     record.boot_id + "\"}";
+  text.resize(kHolderRecordBytes - 1, ' ');
+  text += '\n';
+  return text;
 }
 
 std::optional<HolderRecord> parse_holder_record(std::string_view text) {
+  if (text.size() != kHolderRecordBytes || text.back() != '\n') return std::nullopt;
   HolderRecord record;
   if (!take(text, "{\"pid\":", record.pid) || record.pid <= 0) return std::nullopt;
   if (!take(text, ",\"start_time\":", record.start_time)) return std::nullopt;
@@ -56,7 +61,8 @@ std::optional<HolderRecord> parse_holder_record(std::string_view text) {
   if (!text.starts_with(kBootId)) return std::nullopt;
   text.remove_prefix(kBootId.size());
   record.boot_id = text.substr(0, kBootIdLength);
-  if (record.boot_id.size() != kBootIdLength || text.substr(kBootIdLength) != "\"}\n") return std::nullopt;
+  if (record.boot_id.size() != kBootIdLength || !text.substr(kBootIdLength).starts_with("\"}"))
+    return std::nullopt;
   return record;
 }
 

@@ -20,9 +20,11 @@ struct HolderRecord {
   bool operator==(const HolderRecord&) const = default;
 };
 
-/// {"pid":..,"start_time":..,"boot_id":".."} and a newline.
+/// Every record has this size, so that it is written in place and no block is ever freed or allocated.
+inline constexpr std::size_t kHolderRecordBytes = 128;
+/// {"pid":..,"start_time":..,"boot_id":".."}, spaces, and a newline.
 [[nodiscard]] std::string format_holder_record(const HolderRecord& record);
-/// Nothing for anything else: an empty file (the holder went) or half of one (it is just being written).
+/// Nothing for anything else: a withdrawn one (the holder went), or half of one (it is just being written).
 [[nodiscard]] std::optional<HolderRecord> parse_holder_record(std::string_view text);
 
 /// What /proc says of a process now; nothing if there is none of that number. Needs the host's /proc.

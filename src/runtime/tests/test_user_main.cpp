@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs these tests as the user that KARAPACE_TEST_AS asks for, if we are root:
+//   user   the unprivileged user KARAPACE_TEST_USER (nobody if unset), as the product is used
+//   plain  KARAPACE_TEST_USER_NO_SUBIDS: no subordinate ids
+//   root   root itself
+// Anybody else runs them as themselves.
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace {
+
+std::string variable(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+bool become(const std::string& name) {
+  const passwd* user = ::getpwnam(name.c_str());
+  if (user == nullptr) return false;
+  if (::initgroups(user->pw_name, user->pw_gid) != 0 || ::setgid(user->pw_gid) != 0 ||
+      ::setuid(user->pw_uid) != 0)
+    return false;
+  ::setenv("HOME", user->pw_dir, 1);
+  ::setenv("USER", user->pw_name, 1);
+  // Changing ids took our own /proc files away from us.
+  return ::prctl(PR_SET_DUMPABLE, 1) == 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  const std::string as = variable("KARAPACE_TEST_AS", "user");
+  if (::geteuid() == 0 && as != "root") {
+    const std::string name = as == "plain" ? variable("KARAPACE_TEST_USER_NO_SUBIDS", "nobody")
+                                           : variable("KARAPACE_TEST_USER", "nobody");
+    if (!become(name)) {
+      std::fprintf(stderr, "cannot run as user %s\n", name.c_str());
+      return 1;
+    }
+  }
+  // What a killed supervisor leaves comes to us instead of a distant init, which may take its time.
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return 1;
+  return RUN_ALL_TESTS();
+}
