@@ -353,4 +353,20 @@ Findings check_verification_table(const std::vector<SourceFile>& files) {
   return findings;
 }
 
+Findings check_document_links(const std::vector<SourceFile>& files) {
+  static const std::regex kLink(R"(\bdocs/[a-z0-9-]+\.md\b)");
+  std::set<std::string> names;
+  for (const SourceFile& file : files) names.insert(file.path);
+  Findings findings;
+  for (const SourceFile& file : files) {
+    if (file.path.starts_with("tests/tidy/")) continue;
+    for (std::sregex_iterator match(file.text.begin(), file.text.end(), kLink), end; match != end; ++match) {
+      if (names.contains(match->str())) continue;
+      findings.push_back({file.path, line_of(file.text, static_cast<std::size_t>(match->position())),
+                          "no such document: " + match->str()});
+    }
+  }
+  return findings;
+}
+
 }  // namespace karapace::tidy

@@ -34,5 +34,7 @@ Findings check_nothing_forgotten(const std::vector<SourceFile>& files);
 /// Every test that docs/verification.md names is there: a GoogleTest case, or a check of
 /// tests/functional/real_debian.
 Findings check_verification_table(const std::vector<SourceFile>& files);
+/// Every document that a document, program or comment names is there.
+Findings check_document_links(const std::vector<SourceFile>& files);
 
 }  // namespace karapace::tidy

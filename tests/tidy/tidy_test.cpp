@@ -46,6 +46,7 @@ TEST(Tidy, NoExceptionIsSwallowedWithoutAReason) { holds_everywhere(check_catch_
 TEST(Tidy, EverySkipCanBeMadeAFailure) { holds_everywhere(check_skips); }
 TEST(Tidy, EverySourceIsBuilt) { report(check_nothing_forgotten(repository())); }
 TEST(Tidy, TheVerificationTableNamesTestsThatExist) { report(check_verification_table(repository())); }
+TEST(Tidy, EveryDocumentThatIsNamedExists) { report(check_document_links(repository())); }
 
 TEST(Tidy, TheRepositoryIsReadAsAWhole) {
   const auto has = [](const std::string& path) {
@@ -125,6 +126,12 @@ TEST(TidyRules, TableRowsWithoutATestAreFound) {
   EXPECT_EQ(check_verification_table({table}).size(), 2U);
   EXPECT_EQ(check_verification_table({table, cases}).size(), 1U);
   EXPECT_TRUE(check_verification_table({table, cases, checks}).empty());
+}
+
+TEST(TidyRules, LinksToMissingDocumentsAreFound) {
+  const SourceFile readme{"README.md", "see docs/a.md\n"};
+  EXPECT_EQ(check_document_links({readme}).size(), 1U);
+  EXPECT_TRUE(check_document_links({readme, {"docs/a.md", ""}}).empty());
 }
 
 TEST(TidyRules, TextRulesSeeWhatTheyAreFor) {
