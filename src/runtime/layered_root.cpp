@@ -41,7 +41,7 @@ std::vector<std::string> components_of(std::string_view path) {
 
 /// Where a walk ended: the directories on the way, and what is at the end.
 struct LayeredRoot::Walk {
-  std::vector<Directory> directories;  // below the root, one per component of `path`
+  std::vector<DirectoryPtr> directories;  // below the root, one per component of `path`
   std::vector<std::string> path;
   std::vector<std::string> missing;  // components that were not found
   Entry last;                        // if it is not a directory
@@ -75,13 +75,16 @@ LayeredRoot::Entry LayeredRoot::look_up(const Directory& parent, const std::stri
       if (S_ISLNK(info->st_mode)) entry.link = read_link_at(layer, name);
       return entry;
     }
-    if (!entry.exists) entry.mode = entry.directory.mode = info->st_mode;
+    if (!entry.exists) {
+      entry.directory = std::make_shared<Directory>();
+      entry.mode = entry.directory->mode = info->st_mode;
+    }
     entry.exists = true;
     UniqueFd directory = open_beneath(layer, name, kDirectory);
     const bool opaque = is_opaque(directory);
-    entry.directory.layers.push_back(std::move(directory));
-    entry.directory.from_top.push_back(parent.from_top[i]);
-    entry.directory.closed_by_top = opaque && parent.from_top[i];
+    entry.directory->layers.push_back(std::move(directory));
+    entry.directory->from_top.push_back(parent.from_top[i]);
+    entry.directory->closed_by_top = opaque && parent.from_top[i];
     if (opaque) return entry;
   }
   if (!entry.exists) entry.hidden_by_top = parent.closed_by_top;
@@ -102,7 +105,14 @@ LayeredRoot::Walk LayeredRoot::walk(std::string_view path) const {
       }
       continue;
     }
-    const Directory& parent = walk.directories.empty() ? root_ : walk.directories.back();
+    if (walk.directories.empty()) {
+      if (const auto known = known_.find(name); known != known_.end()) {
+        walk.path.push_back(name);
+        walk.directories.push_back(known->second);
+        continue;
+      }
+    }
+    const Directory& parent = walk.directories.empty() ? root_ : *walk.directories.back();
     Entry entry = look_up(parent, name);
     if (entry.exists && S_ISLNK(entry.mode)) {
       if (++links > kMaxLinks)
@@ -126,6 +136,7 @@ LayeredRoot::Walk LayeredRoot::walk(std::string_view path) const {
       }
       return walk;
     }
+    if (walk.directories.empty()) known_.emplace(name, entry.directory);
     walk.path.push_back(name);
     walk.directories.push_back(std::move(entry.directory));
   }
@@ -140,7 +151,7 @@ LayeredRoot::Found LayeredRoot::find(std::string_view path) const {
   if (found.path.empty()) found.path = "/";
   if (walk.missing.empty()) {
     found.exists = true;
-    found.mode = walk.directories.empty() ? root_.mode : walk.directories.back().mode;
+    found.mode = walk.directories.empty() ? root_.mode : walk.directories.back()->mode;
   } else if (walk.last.exists && walk.missing.size() == 1) {
     found.exists = true;
     found.mode = walk.last.mode;
@@ -160,7 +171,7 @@ std::optional<std::string> LayeredRoot::read_file(std::string_view path, std::si
 std::vector<std::string> LayeredRoot::list(std::string_view path) const {
   const Walk walk = this->walk(path);
   if (!walk.missing.empty()) return {};
-  const Directory& directory = walk.directories.empty() ? root_ : walk.directories.back();
+  const Directory& directory = walk.directories.empty() ? root_ : *walk.directories.back();
   std::set<std::string> names;
   for (const UniqueFd& layer : directory.layers) {
     for (const DirectoryEntry& entry : list_directory(layer)) names.insert(entry.name);

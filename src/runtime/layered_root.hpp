@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,7 +16,8 @@
 namespace karapace::runtime {
 
 /// Resolves paths as the mounted overlay would: layers from top to bottom, whiteouts and opaque directories,
-/// symlinks that never leave the root. Only directories are opened, none is changed.
+/// symlinks that never leave the root. Only directories are opened, none is changed. Not for several threads
+/// at once.
 class LayeredRoot {
  public:
   /// `layers` top first, relative to `base`. One that does not exist is left out.
@@ -41,19 +44,22 @@ class LayeredRoot {
     mode_t mode = 0;
     bool closed_by_top = false;  // the topmost layer's directory is opaque: nothing below shows
   };
+  using DirectoryPtr = std::shared_ptr<const Directory>;
   struct Entry {
     bool exists = false;
     bool hidden_by_top = false;
     mode_t mode = 0;
     std::string link;              // symlink
     const UniqueFd* in = nullptr;  // the directory of the layer that has it
-    Directory directory;
+    std::shared_ptr<Directory> directory;
   };
   struct Walk;
   [[nodiscard]] Entry look_up(const Directory& parent, const std::string& name) const;
   [[nodiscard]] Walk walk(std::string_view path) const;
 
   Directory root_;
+  /// Directories of the root that were opened, by name: most walks begin with the same one.
+  mutable std::map<std::string, DirectoryPtr> known_;
 };
 
 }  // namespace karapace::runtime
