@@ -168,7 +168,8 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
                                               .sources_file = path + "/sources.list",
                                               .sources_parts = {},
                                               .preferences_file = {},
-                                              .trusted_directory = path + "/etc/none.d"}));
+                                              .trusted_directory = path + "/etc/none.d",
+                                              .accept_expired = apt::host_accepts_expired(context.cancel)}));
   const HostApt host(context, workspace);
   const RunResult updated = host.run("apt-get", {"update", "-q", "-o", "APT::Update::Error-Mode=any"});
   if (updated.status != 0) {

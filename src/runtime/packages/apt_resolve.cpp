@@ -153,7 +153,8 @@ class Resolver {
                      .sources_parts = {},
                      .preferences_file = inside("preferences"),
                      .trusted_directory = {},
-                     .cache_name = "cache-inside"};
+                     .cache_name = "cache-inside",
+                     .accept_expired = host_accepts_expired(context_.cancel)};
     if (!image_.apt_sources.empty()) {
       config.sources_file = inside("inside.list");
       config.sources_parts = inside("sources.d");

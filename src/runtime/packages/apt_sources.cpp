@@ -139,6 +139,7 @@ std::string apt_conf(const AptConfig& config) {
   set("Acquire::Languages", "none");
   set("Acquire::ForceHash", "SHA256");
   set("Acquire::Retries", "2");
+  if (config.accept_expired) set("Acquire::Check-Valid-Until", "false");
   set("Debug::NoLocking", "true");
   return text;
 }

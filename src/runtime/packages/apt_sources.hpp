@@ -54,6 +54,7 @@ struct AptConfig {
   std::string preferences_file;
   std::string trusted_directory;
   std::string cache_name = "cache";
+  bool accept_expired = false;  // archives whose Release file is past its Valid-Until date
 };
 [[nodiscard]] std::string apt_conf(const AptConfig& config);
 

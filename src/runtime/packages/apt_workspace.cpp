@@ -10,6 +10,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/rel_path.hpp"
+#include "karapace/base/subprocess.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/object_store.hpp"
 
@@ -82,6 +83,20 @@ std::vector<std::pair<std::string, std::string>> network_environment(const std::
     if (name.ends_with("_proxy") || name.ends_with("_PROXY")) environment.emplace_back(name, value);
   }
   return environment;
+}
+
+bool host_accepts_expired(CancelToken& cancel) {
+  const auto program = find_program("apt-config");
+  if (!program) return false;
+  Command command;
+  command.program = *program;
+  command.arguments = {"dump", "--format", "%v%n", "Acquire::Check-Valid-Until"};
+  command.environment = install_environment();
+  const RunResult result = run(command, {}, {}, &cancel);
+  // The words that apt itself takes for no.
+  const std::string value = result.out.substr(0, result.out.find('\n'));
+  return result.status == 0 &&
+         (value == "false" || value == "no" || value == "off" || value == "0" || value == "without");
 }
 
 std::string file_name_of(const LockedPackage& package) {

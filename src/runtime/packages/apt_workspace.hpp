@@ -39,6 +39,10 @@ class Workspace {
 
 /// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH: nothing of the host.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> install_environment();
+/// Whether this host's own apt is told to accept expired archives (Acquire::Check-Valid-Until in
+/// apt.conf(5)): who runs a mirror that stands still has said so there, and should not have to say it again.
+[[nodiscard]] bool host_accepts_expired(CancelToken& cancel);
+
 /// For what talks to the network: the above, APT_CONFIG and the caller's proxy variables.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment(
     const std::string& apt_config);

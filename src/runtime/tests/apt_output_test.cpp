@@ -172,5 +172,12 @@ TEST(AptConf, NamesNoDirectoryOfTheHost) {
   }
 }
 
+TEST(AptConf, ExpiredArchivesAreAcceptedOnlyIfTheHostSaysSo) {
+  AptConfig config;
+  EXPECT_FALSE(apt_conf(config).contains("Valid-Until"));
+  config.accept_expired = true;
+  EXPECT_TRUE(apt_conf(config).contains("Acquire::Check-Valid-Until \"false\";"));
+}
+
 }  // namespace
 }  // namespace karapace::runtime::apt
