@@ -177,6 +177,7 @@ void set_holder_signals() {
   const std::string answer = receive_from(control);
   if (plan.mode != LaunchMode::Start || answer.empty()) ::_exit(0);
   control.reset();
+  release_program_pages();
   while (::flock(files.sessions.get(), LOCK_EX) != 0) {
     if (errno != EINTR) break;
   }

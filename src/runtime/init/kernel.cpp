@@ -2,8 +2,10 @@
 #include "kernel.hpp"
 
 #include <fcntl.h>
+#include <link.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +79,36 @@ int wait_for(pid_t pid) {
     if (errno != EINTR) throw_errno("wait for a child process");
   }
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+void release_program_pages() noexcept {
+  // Only what is never written: dropped pages of the others would be lost. The first object is the program.
+  const auto release = [](dl_phdr_info* object, std::size_t /*size*/, void* /*data*/) noexcept {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    for (int i = 0; i < object->dlpi_phnum; ++i) {
+      const ElfW(Phdr)& segment = object->dlpi_phdr[i];
+      if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+      const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+      const std::uintptr_t end =
+          (object->dlpi_addr + segment.p_vaddr + segment.p_memsz + page - 1) & ~(page - 1);
+      // Only a hint: what it does not do costs memory and nothing else.
+      static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
+    }
+    return 1;
+  };
+  ::dl_iterate_phdr(release, nullptr);
+}
+
+int poll_long(pollfd* fds, nfds_t count) noexcept {
+  constexpr int kSettledMs = 100;
+  static bool released = false;
+  if (!released) {
+    const int ready = ::poll(fds, count, kSettledMs);
+    if (ready != 0) return ready;
+    released = true;
+    release_program_pages();
+  }
+  return ::poll(fds, count, -1);
 }
 
 void complain(std::string_view text, std::string_view fix) noexcept {

@@ -3,6 +3,7 @@
 // text.
 #pragma once
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/types.h>
 
@@ -36,6 +37,12 @@ void set_inheritable(int fd);
 
 /// Waits for the child and returns its exit status, or 128 + signal number.
 int wait_for(pid_t pid);
+
+/// Gives the pages of this program's file back to the page cache; the few that a waiting process needs come
+/// back when they are touched. An open environment then costs the memory of its programs and little else.
+void release_program_pages() noexcept;
+/// poll(2) without an end, that releases the program's pages the first time nothing happens for a while.
+int poll_long(pollfd* fds, nfds_t count) noexcept;
 
 /// The exit statuses of karapace's own failures, as shells and container engines have them.
 inline constexpr int kOwnFailure = 125;

@@ -126,7 +126,7 @@ Relay::State Relay::step(FdRef wake_fd) {
                   {want_input ? STDIN_FILENO : -1, POLLIN, 0},
                   {master_events != 0 ? master_.get() : -1, master_events, 0},
                   {!want_output ? STDOUT_FILENO : -1, POLLOUT, 0}};
-  if (::poll(fds, 4, -1) < 0) {
+  if (poll_long(fds, 4) < 0) {
     if (errno != EINTR) throw_errno("wait for the terminal");
     return State::Open;
   }

@@ -79,7 +79,7 @@ class Signals {
   }
   void wait() const {
     pollfd state{fd_.get(), POLLIN, 0};
-    if (::poll(&state, 1, -1) < 0 && errno != EINTR) throw_errno("wait for signals");
+    if (poll_long(&state, 1) < 0 && errno != EINTR) throw_errno("wait for signals");
   }
 
  private:
