@@ -100,6 +100,10 @@ int session_child(void* argument) noexcept {
   ::sigprocmask(SIG_SETMASK, start.mask, nullptr);
   if (start.read_only_program < 0) return run_session_process(*start.plan, start.files);
   try {
+    // Only root inside keeps its rights when it executes a program, and with mapped ids we are ourselves
+    // here. By number: the wrappers are for all threads of a process, and this memory belongs to our parent.
+    check(static_cast<int>(::syscall(SYS_setresgid, 0, 0, 0)), "become root inside");
+    check(static_cast<int>(::syscall(SYS_setresuid, 0, 0, 0)), "become root inside");
     for (const int fd : {start.files.supervisor, start.files.terminal, start.files.nested_user}) {
       if (fd >= 0) set_inheritable(fd);
     }

@@ -3,15 +3,18 @@
 //   user   the unprivileged user KARAPACE_TEST_USER (nobody if unset), as the product is used
 //   plain  KARAPACE_TEST_USER_NO_SUBIDS: no subordinate ids
 //   root   root itself
+//   owner  as user, with programs that belong to that user: a build in one's own clone
 // Anybody else runs them as themselves.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -34,11 +37,37 @@ bool become(const std::string& name) {
   return ::prctl(PR_SET_DUMPABLE, 1) == 0;
 }
 
+/// Runs a copy of this program, with a copy of karapace-init beside it, both the user's.
+int run_owned_copy(const std::string& user, char** argv) {
+  namespace fs = std::filesystem;
+  const passwd* entry = ::getpwnam(user.c_str());
+  std::string directory = fs::temp_directory_path() / "karapace-owner-XXXXXX";
+  if (entry == nullptr || ::mkdtemp(directory.data()) == nullptr) return 1;
+  const std::string program = directory + "/tests";
+  fs::copy_file("/proc/self/exe", program);
+  fs::copy_file(std::string(KARAPACE_BIN_DIR) + "/karapace-init", directory + "/karapace-init");
+  for (const std::string& path : {directory, program, directory + "/karapace-init"}) {
+    if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) return 1;
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!become(user)) ::_exit(1);
+    ::execv(program.c_str(), argv);
+    ::_exit(1);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  fs::remove_all(directory);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   const std::string as = variable("KARAPACE_TEST_AS", "user");
+  if (::geteuid() == 0 && as == "owner")
+    return run_owned_copy(variable("KARAPACE_TEST_USER", "nobody"), argv);
   if (::geteuid() == 0 && as != "root") {
     const std::string name = as == "plain" ? variable("KARAPACE_TEST_USER_NO_SUBIDS", "nobody")
                                            : variable("KARAPACE_TEST_USER", "nobody");

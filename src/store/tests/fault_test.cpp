@@ -113,7 +113,9 @@ std::vector<Scenario> scenarios() {
        [](const StoreLayout& layout) {
          // What came after a failure: the downloader finds the artefact or fetches it again.
          const UniqueFd downloads = layout.open_dir("store/downloads");
-         if (!PackageStore(layout).contains(kSha)) write_into(downloads, kSha + ".part", "the artefact");
+         // One that was made read-only on its way into the store is complete, and taken as it is.
+         if (!PackageStore(layout).contains(kSha) && !exists_at(downloads, kSha + ".part"))
+           write_into(downloads, kSha + ".part", "the artefact");
          PackageStore(layout).adopt_downloads({kSha});
        },
        [](const StoreLayout& layout) {
