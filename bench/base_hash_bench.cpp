@@ -45,7 +45,6 @@ std::string make_data(std::size_t size) {
 class DataFile {
  public:
   explicit DataFile(const std::string& data) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
     const char* base = std::getenv("TMPDIR");
     path_ =
         fmt::format("{}/karapace-hash-bench-{}", base != nullptr ? base : "/tmp", karapace::random_hex(8));

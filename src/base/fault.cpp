@@ -67,7 +67,6 @@ State& state() {
   // Never destroyed: threads may still write while the process ends.
   static State* const instance = [] {
     auto* made = new State;
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
     const char* spec = std::getenv("KARAPACE_FAULT");
     if (spec != nullptr) made->plan = parse(spec);
     if (!made->plan.count_file.empty()) std::atexit(append_count);

@@ -279,7 +279,7 @@ std::vector<DirectoryEntry> list_directory(FdRef dir) {
   std::vector<DirectoryEntry> entries;
   while (true) {
     errno = 0;
-    const dirent* entry = ::readdir(stream.get());  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+    const dirent* entry = ::readdir(stream.get());
     if (entry == nullptr && errno != 0) throw_errno("read a directory");
     if (entry == nullptr) break;
     std::string name = entry->d_name;

@@ -127,7 +127,7 @@ class TreeRemover {
     DIR* stream = levels_.back().stream.get();
     while (true) {
       errno = 0;
-      const dirent* entry = ::readdir(stream);  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+      const dirent* entry = ::readdir(stream);
       if (entry == nullptr && errno != 0) fail(errno, ".");
       if (entry == nullptr) return std::nullopt;
       std::string name = entry->d_name;

@@ -27,7 +27,7 @@ constexpr std::string_view kSystemPath[] = {"/usr/local/sbin", "/usr/sbin", "/sb
 
 /// The caller's PATH, without relative entries (they mean something else in every directory), and sbin.
 std::vector<std::string> search_path() {
-  const char* value = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): we never change the environment
+  const char* value = std::getenv("PATH");
   std::vector<std::string> entries;
   const auto add = [&](std::string_view entry) {
     if (entry.starts_with('/') && std::ranges::find(entries, entry) == entries.end())
@@ -190,7 +190,7 @@ std::vector<std::pair<std::string, std::string>> host_tool_environment() {
   variables.emplace_back("LANG", "C.UTF-8");
   for (const char* name : {"HOME", "TMPDIR", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy",
                            "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): we never change the environment
+    const char* value = std::getenv(name);
     if (value != nullptr) variables.emplace_back(name, value);
   }
   return variables;

@@ -12,8 +12,6 @@
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/object_store.hpp"
 
-extern char** environ;
-
 namespace karapace::core {
 namespace {
 

@@ -28,7 +28,7 @@ constexpr std::chrono::seconds kGraceTime(3);
 std::vector<std::pair<std::string, std::string>> environment() {
   auto variables = host_tool_environment();
   for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): we never change the environment
+    const char* value = std::getenv(name);
     if (value != nullptr) variables.emplace_back(name, value);
   }
   return variables;

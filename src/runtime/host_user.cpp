@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kMaxPasswdBytes = 16 * 1024 * 1024;
 
 std::string variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): we never change the environment
+  const char* value = std::getenv(name);
   return value != nullptr ? value : "";
 }
 

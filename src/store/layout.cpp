@@ -31,7 +31,7 @@ std::string absolute(const std::string& path) {
 }
 
 std::string environment_variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here calls setenv
+  const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
 }
 

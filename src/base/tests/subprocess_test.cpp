@@ -23,7 +23,6 @@ Command shell(std::string script) {
   return command;
 }
 
-// NOLINTBEGIN(concurrency-mt-unsafe): the tests that change the environment have one thread.
 /// Sets a variable of this process for one test.
 class Variable {
  public:
@@ -40,7 +39,6 @@ class Variable {
   const char* name_;
   std::optional<std::string> before_;
 };
-// NOLINTEND(concurrency-mt-unsafe)
 
 TEST(Run, ReturnsStatusAndBothStreams) {
   const RunResult result = run(shell("echo out; echo err >&2; exit 42"));

@@ -49,7 +49,6 @@ class TempDir {
 
  private:
   static std::string default_base() {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
     const char* base = std::getenv("TMPDIR");
     return base != nullptr ? base : "/tmp";
   }

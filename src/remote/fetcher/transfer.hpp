@@ -68,7 +68,7 @@ class Transfer {
   void begin_range();
   void stop(Outcome::Kind kind, std::string detail);
   [[nodiscard]] long status() const;
-  [[nodiscard]] Outcome judge_status(long status) const;
+  [[nodiscard]] Outcome judge_status(long code) const;
   [[nodiscard]] Outcome judge_end() const;
 
   const remote::FetchOptions& options_;
