@@ -104,8 +104,8 @@ TEST_P(Sessions, SignalsReachTheCommand) {
   for (const auto& [name, number] :
        {std::pair("INT", SIGINT), {"TERM", SIGTERM}, {"HUP", SIGHUP}, {"USR1", SIGUSR1}}) {
     SCOPED_TRACE(name);
-    RunningSession session =
-        start(script(std::string("trap 'echo got; exit 7' ") + name + "; exec 3<&0; echo ready; cat <&3 & wait"));
+    RunningSession session = start(
+        script(std::string("trap 'echo got; exit 7' ") + name + "; exec 3<&0; echo ready; cat <&3 & wait"));
     EXPECT_EQ(session.read_line(), "ready");
     session.process().signal(number);
     EXPECT_EQ(session.read_line(), "got");
