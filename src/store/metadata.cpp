@@ -23,6 +23,7 @@ constexpr std::size_t kMaxTimestampBytes = 64;
 constexpr std::size_t kMaxPathBytes = 8192;
 constexpr std::size_t kMaxDependencyLayers = 500;  // what overlayfs mounts
 constexpr std::size_t kMaxShortIdBytes = 64;
+constexpr std::size_t kShortIdDigits = 12;
 /// From so many records on, parsing them takes longer than starting a second thread.
 constexpr std::size_t kThreadedList = 200;
 
@@ -43,6 +44,8 @@ const StateName& entry_of(EnvState state) noexcept {
 void check(bool good, const char* problem) {
   if (!good) throw Error(ErrorCode::InvalidInput, problem);
 }
+
+bool is_lower_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 bool is_hash_or_empty(const std::string& text) { return text.empty() || Digest::is_valid(text); }
 
@@ -188,6 +191,10 @@ void check_env_name(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   };
   if (!std::ranges::all_of(name, allowed)) refuse("only letters, digits, '_' and '-' are allowed");
+  // A name is looked for first: this one could be found, and destroyed, in place of the environment whose
+  // short id it is.
+  if (name.size() == kShortIdDigits && std::ranges::all_of(name, is_lower_hex))
+    refuse("12 hexadecimal digits are the short id of an environment");
   // Whatever has 64 hex digits is taken for an id, so this one could never be found.
   if (Digest::is_valid(name)) refuse("64 hexadecimal digits are an environment id");
 }

@@ -191,12 +191,15 @@ TEST_F(Metadata, NameIsFoundWithoutAndAgainstTheIndex) {
 
 TEST_F(Metadata, NamesThatCouldBeMistakenAreRefused) {
   for (const char* name : {"a", "A-b_9", "-"}) EXPECT_NO_THROW(check_env_name(name));
-  for (const std::string& name :
-       {std::string(), std::string(65, 'a'), std::string(64, 'a'), std::string("a.b"), std::string("a/b"),
-        std::string(".."), std::string("a b"), std::string("\xc3\xa9")}) {
+  for (const std::string& name : {std::string(), std::string(65, 'a'), std::string(64, 'a'),
+                                  std::string("1f97cd36753b"), std::string("a.b"), std::string("a/b"),
+                                  std::string(".."), std::string("a b"), std::string("\xc3\xa9")}) {
     EXPECT_EQ(code_of([&] { check_env_name(name); }), ErrorCode::InvalidInput) << name;
   }
   EXPECT_NO_THROW(check_env_name(std::string(64, 'z')));
+  // Only what is printed as a short id: twelve digits of it.
+  for (const char* name : {"cafe", "1f97cd36753", "1f97cd36753bb", "1F97CD36753B", "1f97cd36753g"})
+    EXPECT_NO_THROW(check_env_name(name)) << name;
 }
 
 TEST_F(Metadata, DamagedRecordIsReplacedByAGoodOneAndCanBeRemoved) {
