@@ -9,9 +9,9 @@
 #include <climits>
 
 #include "karapace/base/error.hpp"
-#include "ownership_filter.hpp"
 #include "root_mounts.hpp"
 #include "run_plan.hpp"
+#include "system_call_filter.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -62,10 +62,9 @@ LaunchPlan make_build_plan(const BuildSandbox& sandbox) {
   process.environment = sandbox.environment;
   process.working_directories = sandbox.working_directories;
   process.drop_all_capabilities = false;
-  if (sandbox.ownership == Ownership::Flat) {
-    process.emulate_ownership = true;
-    process.seccomp_filter = make_ownership_filter();
-  }
+  process.emulate_ownership = sandbox.ownership == Ownership::Flat;
+  process.seccomp_filter =
+      make_system_call_filter(process.emulate_ownership ? EmulateOwnership::Yes : EmulateOwnership::No);
   return plan;
 }
 

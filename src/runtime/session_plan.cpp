@@ -11,10 +11,10 @@
 #include "karapace/runtime/sandbox.hpp"
 #include "layered_root.hpp"
 #include "mount_policy.hpp"
-#include "ownership_filter.hpp"
 #include "policy_root.hpp"
 #include "root_mounts.hpp"
 #include "session_paths.hpp"
+#include "system_call_filter.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -255,10 +255,9 @@ ProcessPlan plan_process(const store::StoreLayout& store, const SessionRequest& 
   process.gid = paths.gid;
   process.drop_all_capabilities = !request.as_root;
   if (flat && user.uid != 0) process.nested_user_namespace = !request.as_root;
-  if (flat && request.as_root) {
-    process.emulate_ownership = true;
-    process.seccomp_filter = make_ownership_filter();
-  }
+  process.emulate_ownership = flat && request.as_root;
+  process.seccomp_filter =
+      make_system_call_filter(process.emulate_ownership ? EmulateOwnership::Yes : EmulateOwnership::No);
   if (request.want_terminal) {
     process.terminal = TerminalMode::Pty;
     process.terminal_prologue =

@@ -223,6 +223,7 @@ void continue_from_read_only_copy(FdRef control, const ProgramFile& own) {
     check(::prctl(PR_SET_NAME, kHolderName), "name the holder");
     // Away from the terminal: Ctrl-C there is for the session.
     check(::setsid(), "start a session");
+    leave_session_keyring();
     if (written_inside(plan.environment.ids)) {
       write_own_maps(plan.environment.ids);
     } else if (receive_from(control).empty()) {

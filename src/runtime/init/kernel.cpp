@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <sys/mman.h>
@@ -72,6 +73,12 @@ void close_all_from(int first, std::initializer_list<int> keep) {
 }
 
 void set_inheritable(int fd) { check(::fcntl(fd, F_SETFD, 0), "pass a descriptor on"); }
+
+void leave_session_keyring() noexcept {
+  // It fails in a kernel without keyrings, and where the user has used up the quota; the system call filter
+  // keeps a session from them also then.
+  [[maybe_unused]] const long keyring = ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+}
 
 int wait_for(pid_t pid) {
   siginfo_t info{};

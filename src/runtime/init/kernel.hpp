@@ -35,6 +35,10 @@ void write_file(const std::string& path, std::string_view content);
 void close_all_from(int first, std::initializer_list<int> keep);
 void set_inheritable(int fd);
 
+/// Lets go of the caller's session keyring: keys know no namespaces, so whoever has it can read those of the
+/// host.
+void leave_session_keyring() noexcept;
+
 /// Waits for the child and returns its exit status, or 128 + signal number.
 int wait_for(pid_t pid);
 

@@ -195,6 +195,7 @@ int execute_program_of(const LaunchPlan& plan) {
 int run_session_process(const LaunchPlan& plan, const SessionFiles& files) noexcept {
   try {
     check(::setsid(), "start a session");
+    leave_session_keyring();
     if (files.terminal >= 0) take_terminal(files.terminal, plan.process);
     ::umask(static_cast<mode_t>(plan.process.umask));
     take_identity(plan.process, files);

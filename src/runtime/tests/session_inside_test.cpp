@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program inside a session sees and may do.
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
@@ -85,6 +87,25 @@ TEST_P(Inside, NoVariableOfTheHostGetsInUnasked) {
   EXPECT_NE(variables.find("TERM=dumb\n"), std::string::npos);
   EXPECT_NE(variables.find("SHELL=/bin/sh\n"), std::string::npos);
   EXPECT_NE(variables.find("KARAPACE_ENV_ID=" + record_.env_id), std::string::npos);
+}
+
+TEST_P(Inside, TheSessionKeyringStaysOutside) {
+  if (!possible()) return;
+  // Whom this test starts has the keyring from now on; nothing else of the program uses keys.
+  ASSERT_GE(::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr), 0);
+  const long key = ::syscall(SYS_add_key, "user", "karapace-secret", "s", 1, KEY_SPEC_SESSION_KEYRING);
+  ASSERT_GE(key, 0);
+  // Only who has a keyring that it is in can see it.
+  constexpr unsigned kAllRightsOfThePossessor = 0x3f000000;
+  ASSERT_EQ(::syscall(SYS_keyctl, KEYCTL_SETPERM, key, kAllRightsOfThePossessor), 0);
+  ASSERT_NE(read_host_file("/proc/keys").find("karapace-secret"), std::string::npos);
+  for (const bool as_root : {false, true}) {
+    runtime::SessionRequest request = script("cat /proc/keys; grep Seccomp: /proc/self/status | cut -f2");
+    request.as_root = as_root;
+    const std::string keys = run(request).out;
+    EXPECT_EQ(keys.find("karapace-secret"), std::string::npos) << keys;
+    EXPECT_TRUE(keys.ends_with("2\n")) << keys;
+  }
 }
 
 TEST_P(Inside, TheHostsTreeIsNotThere) {

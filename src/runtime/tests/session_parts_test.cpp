@@ -2,18 +2,26 @@
 // The parts of a session that need no namespaces: variables, users, layers, mounts.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "layered_root.hpp"
 #include "mount_policy.hpp"
 #include "policy_root.hpp"
+#include "system_call_filter.hpp"
 #include "temporary_directory.hpp"
 
 namespace karapace::runtime {
@@ -36,6 +44,34 @@ SessionRequest request_with(std::vector<std::pair<std::string, std::string>> env
 }
 
 const HostUser kKim{1000, 1000, "kim", "/home/kim", "/bin/zsh"};
+
+/// What a process under the filter finds wrong, as its exit status.
+int try_keyrings_under(const std::vector<std::uint8_t>& filter) {
+  std::vector<sock_filter> instructions(filter.size() / sizeof(sock_filter));
+  std::memcpy(instructions.data(), filter.data(), filter.size());
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(instructions.size());
+  program.filter = instructions.data();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(1);
+    if (::prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, &program) != 0) ::_exit(2);
+    if (::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, 0) != -1 || errno != ENOSYS)
+      ::_exit(3);
+    if (::syscall(SYS_add_key, "user", "k", "v", 1, KEY_SPEC_USER_KEYRING) != -1 || errno != ENOSYS)
+      ::_exit(4);
+    if (::syscall(SYS_request_key, "user", "k", nullptr, 0) != -1 || errno != ENOSYS) ::_exit(5);
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST(SystemCallFilter, TheKeysOfTheHostsUserCannotBeReached) {
+  EXPECT_EQ(try_keyrings_under(make_system_call_filter(EmulateOwnership::No)), 0);
+  EXPECT_EQ(try_keyrings_under(make_system_call_filter(EmulateOwnership::Yes)), 0);
+}
 
 TEST(SessionEnvironment, SecretsAndUnknownVariablesStayOutside) {
   const auto variables = session_environment(request_with({{"AWS_SECRET_ACCESS_KEY", "s"},

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ownership_filter.hpp"
+#include "system_call_filter.hpp"
 
 #include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 
@@ -34,7 +35,7 @@ void let_succeed(const Filter& filter) {
         SCMP_SYS(setgroups32), SCMP_SYS(capset)}) {
     // A call that an architecture does not have is no rule there.
     if (call < 0) continue;
-    check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(0), call, 0), "make the ownership filter");
+    check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(0), call, 0), "make the system call filter");
   }
 }
 
@@ -46,39 +47,53 @@ void pretend_device_nodes(const Filter& filter) {
     const scmp_arg_cmp mknodat_mode{2, SCMP_CMP_MASKED_EQ, scmp_datum_t{S_IFMT}, type};
     if (SCMP_SYS(mknod) >= 0)
       check(::seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(mknod), 1, &mknod_mode),
-            "make the ownership filter");
+            "make the system call filter");
     check(::seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(mknodat), 1, &mknodat_mode),
-          "make the ownership filter");
+          "make the system call filter");
   }
 }
 
-/// An i386 program in an amd64 image makes i386 calls; where libseccomp does not know the pair, those are
-/// just not emulated.
-void add_compatible_architecture(const Filter& filter) {
-  if (::seccomp_arch_native() == SCMP_ARCH_X86_64)
-    check(::seccomp_arch_add(filter.get(), SCMP_ARCH_X86), "make the ownership filter");
+/// As on a kernel without keyrings, which every program knows how to do without.
+void hide_keyrings(const Filter& filter) {
+  for (const int call : {SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl)})
+    check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), call, 0), "make the system call filter");
+}
+
+/// A 32-bit program in a 64-bit image makes calls of its own numbers.
+void add_compatible_architectures(const Filter& filter) {
+  const auto add = [&](std::uint32_t architecture) {
+    check(::seccomp_arch_add(filter.get(), architecture), "make the system call filter");
+  };
+  if (::seccomp_arch_native() == SCMP_ARCH_X86_64) {
+    add(SCMP_ARCH_X86);
+    add(SCMP_ARCH_X32);
+  }
+  if (::seccomp_arch_native() == SCMP_ARCH_AARCH64) add(SCMP_ARCH_ARM);
 }
 
 std::vector<std::uint8_t> exported(const Filter& filter) {
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
-  if (!file) throw_errno("make the ownership filter");
-  check(::seccomp_export_bpf(filter.get(), file.get()), "make the ownership filter");
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) throw_errno("make the ownership filter");
+  if (!file) throw_errno("make the system call filter");
+  check(::seccomp_export_bpf(filter.get(), file.get()), "make the system call filter");
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) throw_errno("make the system call filter");
   const std::string bytes = read_all(file, kMaxFilterBytes);
   return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace
 
-std::vector<std::uint8_t> make_ownership_filter() {
+std::vector<std::uint8_t> make_system_call_filter(EmulateOwnership emulate) {
   const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) throw Error(ErrorCode::Internal, "libseccomp could not make a filter");
-  add_compatible_architecture(filter);
-  // Other architectures' calls pass: the filter emulates, it confines nothing.
+  add_compatible_architectures(filter);
+  // What libseccomp does not know as this machine's passes: the kernel has no such calls here.
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW),
-        "make the ownership filter");
-  let_succeed(filter);
-  pretend_device_nodes(filter);
+        "make the system call filter");
+  hide_keyrings(filter);
+  if (emulate == EmulateOwnership::Yes) {
+    let_succeed(filter);
+    pretend_device_nodes(filter);
+  }
   return exported(filter);
 }
 
