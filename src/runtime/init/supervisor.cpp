@@ -239,10 +239,22 @@ void wait_until_gone(FdRef pidfd) noexcept {
   }
 }
 
+/// One at a time: two that leave together would each see the other's shared lock, and neither would be the
+/// last. It ends with the supervisor. Another kind of lock on the same file, which flock(2) does not see.
+void take_turn_to_leave(int sessions) noexcept {
+  struct flock turn {};
+  turn.l_type = F_WRLCK;
+  turn.l_whence = SEEK_SET;
+  turn.l_len = 1;
+  while (::fcntl(sessions, F_OFD_SETLKW, &turn) != 0 && errno == EINTR) {
+  }
+}
+
 /// The last session takes the holder with it and sees it go, so that nothing is left when the command
 /// returns.
 void leave_environment(const LaunchPlan& plan, const Holder& holder, FdRef pidfd) {
   if (plan.mode == LaunchMode::Ephemeral) return;
+  take_turn_to_leave(plan.sessions_lock_fd);
   if (::flock(plan.sessions_lock_fd, LOCK_EX | LOCK_NB) == 0) {
     // Nobody else is here, and nobody gets in before we end. The stale record names a dead process, which is
     // no holder.
@@ -251,7 +263,8 @@ void leave_environment(const LaunchPlan& plan, const Holder& holder, FdRef pidfd
   } else if (::flock(plan.sessions_lock_fd, LOCK_SH | LOCK_NB) != 0) {
     wait_until_gone(pidfd);  // the holder was quicker and is ending by itself
   } else {
-    return;  // others are still here
+    ::flock(plan.sessions_lock_fd, LOCK_UN);  // others are still here, and one of them will be the last
+    return;
   }
   if (holder.pid > 0) wait_for(holder.pid);
 }

@@ -227,6 +227,20 @@ TEST_P(Sessions, ManyAtOnceStartOneHolder) {
   EXPECT_FALSE(status().running);
 }
 
+TEST_P(Sessions, OfManyThatEndTogetherOneIsTheLast) {
+  KARAPACE_REQUIRE_POSSIBLE();
+  for (int round = 0; round < 8; ++round) {
+    std::vector<RunningSession> sessions;
+    for (int i = 0; i < 4; ++i) {
+      sessions.push_back(start(script("echo ready; cat")));
+      ASSERT_EQ(sessions.back().read_line(), "ready");
+    }
+    for (RunningSession& session : sessions) session.close_input();
+    for (RunningSession& session : sessions) EXPECT_EQ(session.finish().status, 0);
+    EXPECT_FALSE(status().running) << "round " << round;
+  }
+}
+
 TEST_P(Sessions, LockedOutSessionsWaitAndCannotBeLockedOutWhileOpen) {
   KARAPACE_REQUIRE_POSSIBLE();
   RunningSession session = start(script("echo ready; cat"));
