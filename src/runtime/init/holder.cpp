@@ -132,7 +132,6 @@ struct HolderFiles {
   UniqueFd nested_user;
   UniqueFd sessions;  // an open file description of our own: a lock through an inherited one would be the
                       // supervisor's
-  UniqueFd record;
 };
 
 HolderFiles open_holder_files(const LaunchPlan& plan) {
@@ -141,7 +140,6 @@ HolderFiles open_holder_files(const LaunchPlan& plan) {
   if (plan.mode != LaunchMode::Start) return files;
   const FdRef directory = FdRef::from_raw(plan.run_dir_fd);
   files.sessions = open_beneath(directory, "sessions", O_RDWR);
-  files.record = open_beneath(directory, "holder", O_RDWR);
   return files;
 }
 
@@ -172,7 +170,7 @@ void set_holder_signals() {
   int nested_user = -1;
   if (files.nested_user)
     nested_user = check(::dup3(files.nested_user.get(), kNestedUserFd, O_CLOEXEC), "keep a namespace");
-  close_all_from(0, {control.get(), files.sessions.get(), files.record.get(), nested_user});
+  close_all_from(0, {control.get(), files.sessions.get(), nested_user});
   send_to(control, std::string_view(&kReady, 1));
   const std::string answer = receive_from(control);
   if (plan.mode != LaunchMode::Start || answer.empty()) ::_exit(0);
@@ -181,8 +179,9 @@ void set_holder_signals() {
   while (::flock(files.sessions.get(), LOCK_EX) != 0) {
     if (errno != EINTR) break;
   }
-  // Whoever comes next must not join a holder that is about to go.
-  [[maybe_unused]] const ssize_t result = ::pwrite(files.record.get(), " ", 1, 0);
+  // Whoever comes next must not join a holder that is about to go. Said by the process itself: it has no file
+  // open that names it, for root inside could write another process of the host into that.
+  ::prctl(PR_SET_NAME, runtime::kLeavingName);
   ::_exit(0);
 }
 
@@ -297,8 +296,7 @@ void record_and_release(const LaunchPlan& plan, Holder& holder) {
   if (!identity)
     throw Error(ErrorCode::Internal, "the first process of the environment died while it was recorded");
   const UniqueFd record = open_beneath(FdRef::from_raw(plan.run_dir_fd), "holder", O_RDWR);
-  // In place: the holder has this very file open, to withdraw the record when it goes. Written under
-  // run/start.lock; a reader that sees half of it takes it for no holder.
+  // Written under run/start.lock; a reader that sees half of it takes it for no holder.
   write_all(record, runtime::format_holder_record(*identity));
   send_to(holder.control, std::string_view(&kGo, 1));
   holder.control.reset();

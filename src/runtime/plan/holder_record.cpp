@@ -25,11 +25,13 @@ bool take(std::string_view& text, std::string_view prefix, Number& number) {
   return true;
 }
 
-/// Field 22 of /proc/<pid>/stat. The second field is the program's name in parentheses and may contain
-/// anything.
+/// Field 22 of /proc/<pid>/stat, unless the process is about to go. The second field is the program's name in
+/// parentheses and may contain anything.
 std::optional<std::uint64_t> start_time_of(std::string_view stat) {
+  const std::size_t name_begin = stat.find('(');
   const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return std::nullopt;
+  if (name_begin == std::string_view::npos || name_end == std::string_view::npos) return std::nullopt;
+  if (stat.substr(name_begin + 1, name_end - name_begin - 1) == kLeavingName) return std::nullopt;
   stat.remove_prefix(name_end + 1);
   for (int field = 2; field < 22; ++field) {
     const std::size_t space = stat.find(' ');

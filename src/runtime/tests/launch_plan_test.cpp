@@ -2,7 +2,10 @@
 #include "karapace/runtime/plan/launch_plan.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+
+#include <array>
 
 #include <fstream>
 #include <random>
@@ -161,11 +164,14 @@ TEST(HolderRecord, ComesBackAsItWasWritten) {
   EXPECT_EQ(parse_holder_record(format_holder_record(record)), record);
 }
 
-TEST(HolderRecord, AWithdrawnOneIsNone) {
-  std::string text = format_holder_record({1, 2, "0b4a7d0e-1c2d-4e3f-8a9b-0123456789ab"});
-  ASSERT_TRUE(parse_holder_record(text));
-  text.front() = ' ';
-  EXPECT_FALSE(parse_holder_record(text));
+TEST(HolderRecord, AProcessThatIsAboutToGoIsNone) {
+  std::array<char, 16> before{};
+  ASSERT_EQ(::prctl(PR_GET_NAME, before.data()), 0);
+  ASSERT_TRUE(observe_process(::getpid()));
+  ::prctl(PR_SET_NAME, kLeavingName);
+  EXPECT_FALSE(observe_process(::getpid()));
+  ::prctl(PR_SET_NAME, before.data());
+  EXPECT_TRUE(observe_process(::getpid()));
 }
 
 TEST(HolderRecord, HalfOfOneIsNone) {

@@ -89,6 +89,23 @@ TEST_P(Inside, NoVariableOfTheHostGetsInUnasked) {
   EXPECT_NE(variables.find("KARAPACE_ENV_ID=" + record_.env_id), std::string::npos);
 }
 
+TEST_P(Inside, RootCannotNameAnotherProcessAsTheHolder) {
+  if (!possible()) return;
+  // What `stop` signals is read from a file of the host. Through the links in /proc/1/fd root inside gets at
+  // every file that the holder has open.
+  const std::string record = "env/" + record_.env_id + "/run/holder";
+  runtime::SessionRequest request = script(
+      "for fd in /proc/1/fd/*; do echo '{\"pid\":1,\"start_time\":0}' 1<>$fd; done 2>/dev/null; echo done; "
+      "cat");
+  request.as_root = true;
+  RunningSession session = start(request);
+  EXPECT_EQ(session.read_line(), "done");
+  const std::string text = read_all(open_beneath(store_.root(), record, O_RDONLY), 4096);
+  EXPECT_EQ(text.find("\"start_time\":0}"), std::string::npos) << text;
+  EXPECT_TRUE(status().running);
+  EXPECT_EQ(session.finish().status, 0);
+}
+
 TEST_P(Inside, TheSessionKeyringStaysOutside) {
   if (!possible()) return;
   // Whom this test starts has the keyring from now on; nothing else of the program uses keys.

@@ -24,10 +24,13 @@ struct HolderRecord {
 inline constexpr std::size_t kHolderRecordBytes = 128;
 /// {"pid":..,"start_time":..,"boot_id":".."}, spaces, and a newline.
 [[nodiscard]] std::string format_holder_record(const HolderRecord& record);
-/// Nothing for anything else: a withdrawn one (the holder went), or half of one (it is just being written).
+/// Nothing for anything else, such as half of one: it is just being written.
 [[nodiscard]] std::optional<HolderRecord> parse_holder_record(std::string_view text);
 
-/// What /proc says of a process now; nothing if there is none of that number. Needs the host's /proc.
+/// What a holder calls itself (PR_SET_NAME) from when it has decided to end.
+inline constexpr const char* kLeavingName = "karapace-gone";
+/// What /proc says of a process now; nothing if there is none of that number, or it calls itself
+/// `kLeavingName`. Needs the host's /proc.
 [[nodiscard]] std::optional<HolderRecord> observe_process(pid_t pid);
 
 }  // namespace karapace::runtime
