@@ -77,7 +77,11 @@ EnvironmentView Engine::find_environment(std::string_view reference) const {
     }
     throw_not_found(metadata, reference);
   }
-  if (auto record = metadata.find_by_name(wanted)) return make_view(layout, std::move(*record));
+  // No environment has a name like a short id.
+  const bool is_short_id = wanted.size() == EnvId::kShortLength && is_hex(wanted);
+  if (!is_short_id) {
+    if (auto record = metadata.find_by_name(wanted)) return make_view(layout, std::move(*record));
+  }
   if (is_hex(wanted) && wanted.size() >= kMinPrefix) {
     const auto ids = metadata.ids_with_prefix(wanted);
     if (ids.size() > 1) {
