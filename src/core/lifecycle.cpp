@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/core/engine.hpp"
@@ -21,6 +23,18 @@ EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_
                                                  env_id.substr(0, EnvId::kShortLength)));
   }
   return make_view(layout, std::move(*record));
+}
+
+/// Nothing on a full disk. Destroying is how space is made there, so it goes on without a log: a crash on the
+/// way can then leave files behind that nothing leads to.
+std::optional<store::Operation> begin_destroy(const store::StoreLayout& layout, const std::string& env_id) {
+  try {
+    return store::Operation::begin(layout, store::OpKind::Destroy, env_id,
+                                   {{store::WalStep::Kind::FinishDestroy, env_id}});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::NoSpace) throw;
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -74,11 +88,11 @@ DestroyResult Engine::destroy(const EnvironmentView& environment) {
   }
 
   // From here on it is destroyed, whatever happens: recovery rolls forward. Unreachable first, bytes last.
-  auto operation = store::Operation::begin(layout, store::OpKind::Destroy, env_id,
-                                           {{store::WalStep::Kind::FinishDestroy, env_id}});
+  auto operation = begin_destroy(layout, env_id);
   store::MetadataStore(layout).remove(env_id);
+  if (!operation) operation = begin_destroy(layout, env_id);  // there may be room for it now
   runtime::remove_tree_any_owner(layout, "env/" + env_id);
-  operation.finish(impl_->tree_remover());
+  if (operation) operation->finish(impl_->tree_remover());
   return {env_id, current.record.name};
 }
 
