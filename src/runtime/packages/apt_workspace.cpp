@@ -218,7 +218,20 @@ std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
   return artefacts;
 }
 
+namespace {
+
+bool tells_of_full_disk(const RunResult& result) {
+  constexpr std::string_view kFull = "No space left on device";
+  return result.out.contains(kFull) || result.err.contains(kFull);
+}
+
+}  // namespace
+
 void throw_unreachable(std::string_view what, const RunResult& result) {
+  if (tells_of_full_disk(result)) {
+    throw Error(ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
+                "Make space on the disk and try again.");
+  }
   constexpr std::size_t kLines = 15;
   std::string fix = "check the network, or name a mirror: KARAPACE_MIRROR=debian=http://HOST/debian";
   // apt refuses old or future lists, because an attacker could keep security updates away with them.
@@ -232,10 +245,8 @@ void throw_unreachable(std::string_view what, const RunResult& result) {
 }
 
 void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {
-  constexpr std::string_view kFull = "No space left on device";
   constexpr std::uint64_t kNearlyFull = 1024 * 1024;
-  if (result.out.contains(kFull) || result.err.contains(kFull) ||
-      free_bytes(context.store.root()) < kNearlyFull) {
+  if (tells_of_full_disk(result) || free_bytes(context.store.root()) < kNearlyFull) {
     throw Error(
         ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
         fmt::format("make room on the file system of {} and build again, or remove environments and run "

@@ -85,7 +85,7 @@ struct ClosureInput {
                                                  const std::vector<Repository>& repositories,
                                                  const Mirrors& mirrors);
 
-/// The archive could not be read: what apt said, and what to do.
+/// The archive could not be read: what apt said, and what to do. A full disk becomes NoSpace.
 [[noreturn]] void throw_unreachable(std::string_view what, const RunResult& result);
 /// What an installation that failed said last; a full disk is recognised and becomes NoSpace.
 [[noreturn]] void throw_install_failed(const BuildContext& context, std::string_view what,

@@ -32,6 +32,17 @@ TEST(PrintUris, WeakHashIsAnErrorThatNamesTheFile) {
   }
 }
 
+TEST(Unreachable, AFullDiskIsNoQuestionOfTheNetwork) {
+  RunResult result;
+  result.err = "E: Write error - write (28: No space left on device)\n";
+  try {
+    throw_unreachable("cannot read the archive", result);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::NoSpace);
+    EXPECT_EQ(error.fix().find("network"), std::string::npos) << error.fix();
+  }
+}
+
 TEST(Simulation, TellsInstallsUpgradesAndRemovals) {
   const Simulation simulation = parse_simulation(
       "Remv old [1.0]\n"
