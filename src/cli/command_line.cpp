@@ -98,8 +98,19 @@ GivenFlag given(const FlagSlot& slot) {
   return result;
 }
 
+/// "--update=$PACKAGE" with an unset variable must not mean everything; for CLI11 it is "--update".
+void refuse_empty_values(const SplitLine& line, const CommandSpec* command) {
+  if (command == nullptr) return;
+  for (const Flag& flag : command->flags) {
+    if (flag.value != FlagValue::Optional) continue;
+    if (std::ranges::find(line.ours, fmt::format("--{}=", flag.name)) != line.ours.end())
+      throw UsageError(command, fmt::format("--{} is empty after its equals sign", flag.name));
+  }
+}
+
 /// Runs CLI11 over our words; returns those that are no flags.
 std::vector<std::string> parse_flags(const SplitLine& line, const CommandSpec* command, Invocation& result) {
+  refuse_empty_values(line, command);
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();

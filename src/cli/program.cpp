@@ -3,6 +3,7 @@
 #include "karapace/cli/program.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <exception>
 #include <string>
@@ -89,6 +90,9 @@ void report(const Cancelled& cancelled, const Manner& manner) {
 int run_and_report(const std::vector<std::string>& words, Manner& manner) {
   try {
     ensure_standard_streams();
+    // Of the caller's umask only what it takes from others: without our own rights to what we make, a store
+    // could not be used by anybody any more.
+    ::umask(::umask(0) & 0077);
     manner = {.json = asks_for_json(words), .session = calls_a_program(words)};
     return dispatch(words, manner);
   } catch (const Cancelled& cancelled) {

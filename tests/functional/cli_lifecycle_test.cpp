@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // new, build, list, inspect, rename, stop, destroy, verify-store on the mock backend.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -93,6 +94,21 @@ TEST_F(CliLifecycle, LockedRefusesAChangeAndUpdateContradictsIt) {
   EXPECT_EQ(karapace({"build", "--locked"}).status, 0);
 }
 
+TEST_F(CliLifecycle, AUmaskThatTakesEverythingDoesNotSpoilTheStore) {
+  write_mock_manifest("'git'");
+  const mode_t before = ::umask(0777);
+  const RunResult built = karapace({"build", "--name", "dev"});
+  ::umask(before);
+  EXPECT_EQ(built.status, 0) << built.err;
+  // Root could go on without the rights; everybody else could not even destroy what is there.
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(store())) {
+    if (entry.is_symlink()) continue;
+    EXPECT_NE(entry.status().permissions() & std::filesystem::perms::owner_read, std::filesystem::perms::none)
+        << entry.path();
+  }
+  EXPECT_EQ(karapace({"destroy", "dev", "--yes"}).status, 0);
+}
+
 TEST_F(CliLifecycle, UpdateOfPackagesIsWrittenWithAnEqualsSign) {
   build_mock("dev", "'git'");
   EXPECT_EQ(karapace({"build", "--update=git"}).status, 0);
@@ -100,6 +116,8 @@ TEST_F(CliLifecycle, UpdateOfPackagesIsWrittenWithAnEqualsSign) {
   EXPECT_EQ(mistake.status, 2);
   EXPECT_NE(mistake.err.find("--update=git"), std::string::npos) << mistake.err;
   EXPECT_EQ(karapace({"build", "--update=-oFoo"}).status, 2);
+  // "--update=$PACKAGE" with an unset variable.
+  EXPECT_EQ(karapace({"build", "--update="}).status, 2);
 }
 
 TEST_F(CliLifecycle, ListAndInspectShowTheRecordInItsDocumentedOrder) {
