@@ -225,8 +225,9 @@ void TreeWorker::ensure_tree(const Digest& layer, ProgressSink& progress, Cancel
 }
 
 void TreeWorker::remove(const std::string& relative) {
-  ask(store_, ownership_, {{"verb", "remove"}, {"path", relative}}, {}, no_progress(),
-      CancelToken::process());
+  // A token of its own: this is how a cancelled build is cleaned up. A second Ctrl-C ends the process anyway.
+  CancelToken unasked;
+  ask(store_, ownership_, {{"verb", "remove"}, {"path", relative}}, {}, no_progress(), unasked);
 }
 
 void remove_tree_any_owner(const store::StoreLayout& store, const std::string& relative) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Build sandboxes: overlay roots for install steps, the host's root for tree work.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/runtime/prerequisites.hpp"
 #include "karapace/runtime/sandbox.hpp"
+#include "karapace/runtime/worker.hpp"
 #include "session_fixture.hpp"
 
 namespace karapace::test {
@@ -64,6 +66,15 @@ TEST_P(Sandbox, InputOutputAndStatusAreTheProgrammes) {
   EXPECT_TRUE(result.out.ends_with("\nkarapace\n"));
   EXPECT_EQ(result.err, "err\n");
   clear_staging();
+}
+
+TEST_P(Sandbox, WhatACancelledBuildLeftIsRemovedAllTheSame) {
+  if (!possible()) return;
+  ensure_directory_at(store_.staging(), "left", 0755);
+  CancelToken::process().request(SIGINT);
+  EXPECT_NO_THROW(runtime::TreeWorker(store_, GetParam()).remove("store/staging/left"));
+  CancelToken::process().reset();
+  EXPECT_FALSE(stat_at(store_.staging(), "left"));
 }
 
 TEST_P(Sandbox, ChangesAreInTheUpperDirectoryOnly) {
