@@ -49,12 +49,27 @@ bool is_lower_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' 
 
 bool is_hash_or_empty(const std::string& text) { return text.empty() || Digest::is_valid(text); }
 
+[[noreturn]] void refuse_name(std::string_view name, const char* why) {
+  throw Error(ErrorCode::InvalidInput,
+              fmt::format("invalid environment name \"{}\": {}", printable(name), why));
+}
+
+void check_name_form(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNameBytes) refuse_name(name, "it must have 1 to 64 characters");
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  if (!std::ranges::all_of(name, allowed)) refuse_name(name, "only letters, digits, '_' and '-' are allowed");
+  // Whatever has 64 hex digits is taken for an id, so this one could never be found.
+  if (Digest::is_valid(name)) refuse_name(name, "64 hexadecimal digits are an environment id");
+}
+
 /// Both before writing and after reading: no record can name a path or grow without limit.
 void check_record(const EnvRecord& record) {
   check_env_id(record.env_id);
   check(!record.short_id.empty() && record.env_id.starts_with(record.short_id),
         "short_id is not the begin of env_id");
-  if (record.name) check_env_name(*record.name);
+  if (record.name) check_name_form(*record.name);
   check(is_hash_or_empty(record.manifest_hash), "manifest_hash is not a digest");
   check(is_hash_or_empty(record.base_layer), "base_layer is not a digest");
   check(record.dependency_layers.size() <= kMaxDependencyLayers, "more than 500 dependency layers");
@@ -182,21 +197,11 @@ std::optional<EnvState> parse_env_state(std::string_view text) noexcept {
 }
 
 void check_env_name(std::string_view name) {
-  const auto refuse = [&](const char* why) {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("invalid environment name \"{}\": {}", printable(name), why));
-  };
-  if (name.empty() || name.size() > kMaxNameBytes) refuse("it must have 1 to 64 characters");
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  };
-  if (!std::ranges::all_of(name, allowed)) refuse("only letters, digits, '_' and '-' are allowed");
+  check_name_form(name);
   // A name is looked for first: this one could be found, and destroyed, in place of the environment whose
-  // short id it is.
+  // short id it is. Only new names: a record that has one is good, and its environment is found by its id.
   if (name.size() == kShortIdDigits && std::ranges::all_of(name, is_lower_hex))
-    refuse("12 hexadecimal digits are the short id of an environment");
-  // Whatever has 64 hex digits is taken for an id, so this one could never be found.
-  if (Digest::is_valid(name)) refuse("64 hexadecimal digits are an environment id");
+    refuse_name(name, "12 hexadecimal digits are the short id of an environment");
 }
 
 MetadataStore::MetadataStore(const StoreLayout& layout) : layout_(layout), dir_(layout.metadata()) {}
@@ -300,7 +305,7 @@ void MetadataStore::remove(const std::string& env_id) {
 }
 
 std::optional<EnvRecord> MetadataStore::find_by_name(std::string_view name) const {
-  check_env_name(name);
+  check_name_form(name);
   const UniqueFd names = layout_.open_dir("store/names");
   if (const std::string env_id = read_name_index(names, std::string(name)); Digest::is_valid(env_id)) {
     try {

@@ -202,6 +202,14 @@ TEST_F(Metadata, NamesThatCouldBeMistakenAreRefused) {
     EXPECT_NO_THROW(check_env_name(name)) << name;
 }
 
+TEST_F(Metadata, ARecordThatAlreadyHasANameLikeAShortIdIsRead) {
+  MetadataStore store(layout);
+  const EnvRecord record = make_record('a', "1f97cd36753b");
+  store.put(record);
+  EXPECT_EQ(store.find(record.env_id), record);
+  EXPECT_TRUE(store.list().bad.empty());
+}
+
 TEST_F(Metadata, DamagedRecordIsReplacedByAGoodOneAndCanBeRemoved) {
   MetadataStore store(layout);
   const EnvRecord record = make_record('a', "dev");
