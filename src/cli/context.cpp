@@ -114,6 +114,8 @@ OrderedJson record_json(const core::EnvironmentView& environment) {
   json["ownership"] = record.ownership;
   json["lock_hash"] = record.lock_hash;
   json["manifest_path"] = printable(record.manifest_path, 4096);
+  json["snapshot_layers"] = record.snapshot_layers;
+  json["head"] = record.head ? OrderedJson(*record.head) : OrderedJson(nullptr);
   json["holder_pid"] =
       environment.holder_pid > 0 ? OrderedJson(environment.holder_pid) : OrderedJson(nullptr);
   return json;

@@ -11,6 +11,7 @@
 #include "karapace/runtime/worker.hpp"
 #include "karapace/schema/identity.hpp"
 #include "karapace/store/object_store.hpp"
+#include "karapace/store/snapshot_log.hpp"
 
 namespace karapace::core {
 namespace {
@@ -91,6 +92,7 @@ DestroyResult Engine::destroy(const EnvironmentView& environment) {
   auto operation = begin_destroy(layout, env_id);
   store::MetadataStore(layout).remove(env_id);
   if (!operation) operation = begin_destroy(layout, env_id);  // there may be room for it now
+  store::SnapshotLog(layout).remove(env_id);
   runtime::remove_tree_any_owner(layout, "env/" + env_id);
   if (operation) operation->finish(impl_->tree_remover());
   return {env_id, current.record.name};

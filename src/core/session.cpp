@@ -42,8 +42,7 @@ void ensure_trees(Engine::Impl& engine, const store::StoreLayout& layout, const 
     const Ownership ownership = record.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
     runtime::TreeWorker(layout, ownership).ensure_tree(Digest::parse(digest), engine.progress, engine.cancel);
   };
-  ensure(record.base_layer);
-  for (const auto& digest : record.dependency_layers) ensure(digest);
+  for (const auto& digest : store::layer_stack(record)) ensure(digest);
 }
 
 }  // namespace

@@ -27,10 +27,9 @@ Ownership ownership_of(const store::EnvRecord& record) {
 
 /// Trees of the layers, top first.
 std::vector<std::string> trees_of(const store::EnvRecord& record) {
+  const std::vector<std::string> stack = store::layer_stack(record);
   std::vector<std::string> trees;
-  for (auto layer = record.dependency_layers.rbegin(); layer != record.dependency_layers.rend(); ++layer)
-    trees.push_back("trees/" + *layer);
-  trees.push_back("trees/" + record.base_layer);
+  for (auto layer = stack.rbegin(); layer != stack.rend(); ++layer) trees.push_back("trees/" + *layer);
   return trees;
 }
 

@@ -256,8 +256,7 @@ class Verifier {
   }
 
   void check_record(const EnvRecord& record) {
-    std::vector<std::string> layers = record.dependency_layers;
-    if (!record.base_layer.empty()) layers.push_back(record.base_layer);
+    std::vector<std::string> layers = layer_stack(record);
     if (record.policy_layer) layers.push_back(*record.policy_layer);
     for (const std::string& layer : layers) {
       users_[layer].insert(record.env_id);

@@ -20,7 +20,7 @@ namespace {
 constexpr const char* kVersionFile = "version";
 constexpr std::array kTopDirectories = {"store", "trees", "env"};
 constexpr std::array kStoreDirectories = {"objects",  "layers",    "metadata", "names", "builds",
-                                          "packages", "downloads", "staging",  "wal"};
+                                          "packages", "downloads", "staging",  "wal",   "snapshots"};
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY;
 // A lock file can vanish with its environment while we wait for it. Each round needs a destroy that ended in
 // between.

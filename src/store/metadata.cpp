@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kMaxNameBytes = 64;
 constexpr std::size_t kMaxTimestampBytes = 64;
 constexpr std::size_t kMaxPathBytes = 8192;
-constexpr std::size_t kMaxDependencyLayers = 500;  // what overlayfs mounts
+constexpr std::size_t kMaxLayers = 500;  // what overlayfs mounts
 constexpr std::size_t kMaxShortIdBytes = 64;
 constexpr std::size_t kShortIdDigits = 12;
 /// From so many records on, parsing them takes longer than starting a second thread.
@@ -72,10 +72,12 @@ void check_record(const EnvRecord& record) {
   if (record.name) check_name_form(*record.name);
   check(is_hash_or_empty(record.manifest_hash), "manifest_hash is not a digest");
   check(is_hash_or_empty(record.base_layer), "base_layer is not a digest");
-  check(record.dependency_layers.size() <= kMaxDependencyLayers, "more than 500 dependency layers");
-  check(
-      std::ranges::all_of(record.dependency_layers, [](const auto& hash) { return Digest::is_valid(hash); }),
-      "a dependency layer is not a digest");
+  check(record.dependency_layers.size() + record.snapshot_layers.size() <= kMaxLayers,
+        "more than 500 layers");
+  const auto is_hash = [](const std::string& hash) { return Digest::is_valid(hash); };
+  check(std::ranges::all_of(record.dependency_layers, is_hash), "a dependency layer is not a digest");
+  check(std::ranges::all_of(record.snapshot_layers, is_hash), "a snapshot layer is not a digest");
+  check(!record.head || Digest::is_valid(*record.head), "head is not the id of a snapshot");
   check(!record.policy_layer || Digest::is_valid(*record.policy_layer), "policy_layer is not a digest");
   check(record.created_at.size() <= kMaxTimestampBytes && record.updated_at.size() <= kMaxTimestampBytes,
         "a time is too long");
@@ -106,6 +108,8 @@ std::string to_text(const EnvRecord& record) {
   // JSON is UTF-8 and a path is bytes. It is for people only, so a readable form will do.
   json["manifest_path"] = is_utf8(record.manifest_path) ? record.manifest_path
                                                         : printable(record.manifest_path, kMaxPathBytes / 4);
+  json["snapshot_layers"] = record.snapshot_layers;
+  json["head"] = optional_string(record.head);
   return make_record_text(json);
 }
 
@@ -122,12 +126,11 @@ EnvState read_state(const Json& json) {
   return *state == EnvState::Running ? EnvState::Built : *state;
 }
 
-std::vector<std::string> read_layers(const Json& json) {
-  const Json& list = require(json, "dependency_layers");
-  check(list.is_array(), "dependency_layers is not an array");
+std::vector<std::string> read_layers(const Json& list) {
+  check(list.is_array(), "the layers are not an array");
   std::vector<std::string> layers;
   for (const Json& layer : list) {
-    check(layer.is_string(), "a dependency layer is not a string");
+    check(layer.is_string(), "a layer is not a string");
     layers.push_back(layer.get<std::string>());
   }
   return layers;
@@ -141,7 +144,7 @@ EnvRecord from_json(const Json& json) {
   record.state = read_state(json);
   record.manifest_hash = require_hash_or_empty(json, "manifest_hash");
   record.base_layer = require_hash_or_empty(json, "base_layer");
-  record.dependency_layers = read_layers(json);
+  record.dependency_layers = read_layers(require(json, "dependency_layers"));
   record.policy_layer = read_optional(json, "policy_layer", 2 * Digest::kSize);
   record.created_at = require_string(json, "created_at", kMaxTimestampBytes);
   record.updated_at = require_string(json, "updated_at", kMaxTimestampBytes);
@@ -151,6 +154,10 @@ EnvRecord from_json(const Json& json) {
   record.ownership = read_optional(json, "ownership", 16).value_or("flat");
   record.lock_hash = read_optional(json, "lock_hash", 2 * Digest::kSize).value_or("");
   record.manifest_path = read_optional(json, "manifest_path", kMaxPathBytes).value_or("");
+  // Environments from before there were snapshots have neither.
+  if (const auto layers = json.find("snapshot_layers"); layers != json.end())
+    record.snapshot_layers = read_layers(*layers);
+  record.head = read_optional(json, "head", 2 * Digest::kSize);
   check_record(record);
   return record;
 }
@@ -194,6 +201,14 @@ std::optional<EnvState> parse_env_state(std::string_view text) noexcept {
   const auto* found = std::ranges::find(kStates, text, &StateName::name);
   if (found == kStates.end()) return std::nullopt;
   return found->state;
+}
+
+std::vector<std::string> layer_stack(const EnvRecord& record) {
+  std::vector<std::string> stack;
+  if (!record.base_layer.empty()) stack.push_back(record.base_layer);
+  stack.insert(stack.end(), record.dependency_layers.begin(), record.dependency_layers.end());
+  stack.insert(stack.end(), record.snapshot_layers.begin(), record.snapshot_layers.end());
+  return stack;
 }
 
 void check_env_name(std::string_view name) {

@@ -14,6 +14,7 @@
 #include "karapace/base/log.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/metadata.hpp"
+#include "karapace/store/snapshot_log.hpp"
 #include "karapace/store/wal.hpp"
 #include "undo.hpp"
 #include "wal_entry.hpp"
@@ -63,12 +64,16 @@ bool was_built_anew(const StoreLayout& layout, const std::string& env_id, const 
 StepResult finish_destroy(const StoreLayout& layout, const std::string& env_id, const std::string& begun_at,
                           const TreeRemover& remover) {
   const bool has_directory = exists_at(layout.environments(), env_id);
-  if (!has_directory && !exists_at(layout.metadata(), env_id)) return StepResult::Done;
+  if (!has_directory && !exists_at(layout.metadata(), env_id)) {
+    SnapshotLog(layout).remove(env_id);
+    return StepResult::Done;
+  }
   {
     const std::optional<FileLock> lock = layout.try_lock_environment(env_id);
     if (!lock) return StepResult::Later;
     if (was_built_anew(layout, env_id, begun_at)) return StepResult::Done;
     MetadataStore(layout).remove(env_id);
+    SnapshotLog(layout).remove(env_id);
   }
   try {
     return remove_environment(layout, env_id, remover) == StepResult::Done ? StepResult::Done

@@ -33,8 +33,15 @@ struct EnvRecord {
   std::string ownership = "flat";
   std::string lock_hash;      // object: text of the lock it was built from; "" while Defined
   std::string manifest_path;  // where it was built from; host fact, for people only
+  /// Bottom first: above base and dependency layers, below the upper directory.
+  std::vector<std::string> snapshot_layers;
+  std::optional<std::string> head;  // id of the snapshot that was last committed or restored
   bool operator==(const EnvRecord&) const = default;
 };
+
+/// Base, dependency and snapshot layers, bottom first: all that an environment mounts below its upper
+/// directory.
+[[nodiscard]] std::vector<std::string> layer_stack(const EnvRecord& record);
 
 /// Valid: 1 to 64 of [A-Za-z0-9_-], not 64 hex digits. Throws InvalidInput.
 void check_env_name(std::string_view name);
