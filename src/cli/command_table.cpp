@@ -144,6 +144,12 @@ constexpr Argument kRenameArguments[] = {
     {.name = "new_name", .summary = "1 to 64 letters, digits, '-' and '_'; unique in the store"}};
 constexpr Example kRenameExamples[] = {{"karapace rename dev work", "Call dev work from now on"}};
 
+constexpr Flag kGcFlags[] = {
+    {.name = "dry-run", .summary = "Show what would be freed, to the byte, and change nothing"}};
+constexpr Example kGcExamples[] = {
+    {"karapace gc --dry-run", "See what no environment and no snapshot needs"},
+    {"karapace gc", "Free it"},
+};
 constexpr Example kDoctorExamples[] = {{"karapace doctor", "Check this machine and the store"}};
 constexpr Example kVerifyExamples[] = {
     {"karapace verify-store", "Read everything back and compare it with its digest"}};
@@ -276,6 +282,23 @@ constexpr CommandSpec kCommands[] = {
      .examples = kRenameExamples,
      .exit_notes = "2 if the name is not valid, 1 if it is taken.",
      .run = run_rename},
+    {.name = "gc",
+     .summary = "Free what no environment and no snapshot needs",
+     .description =
+         "Environments, their snapshots, running sessions and unfinished operations keep what they need; all "
+         "other layers, objects, packages and build records go, and what crashes left behind. Nothing goes "
+         "that "
+         "cannot be proven unneeded: if a record cannot be read, everything it may name stays, and the "
+         "command "
+         "says which record it is.\n\n"
+         "Waits until no other command is using the store. Ctrl-C ends it between two steps; what is "
+         "left is for the next run.",
+     .arguments = {},
+     .flags = kGcFlags,
+     .examples = kGcExamples,
+     .exit_notes =
+         "3 if something was kept because the store is damaged; 1 if something could not be removed.",
+     .run = run_gc},
     {.name = "doctor",
      .summary = "Check whether this machine can build and run environments",
      .description =

@@ -102,6 +102,7 @@ EnvironmentView Engine::rename(const EnvironmentView& environment, const std::st
   store::check_env_name(new_name);
   const std::string env_id = environment.record.env_id;
   store::StoreLayout& layout = impl_->open();
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
   const auto lock = layout.lock_environment(env_id, [&] {
     impl_->wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
   });

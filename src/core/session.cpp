@@ -39,6 +39,8 @@ void ensure_trees(Engine::Impl& engine, const store::StoreLayout& layout, const 
   const UniqueFd trees = layout.trees();
   const auto ensure = [&](const std::string& digest) {
     if (exists_at(trees, digest)) return;
+    // gc must not take the half of a tree for rubbish.
+    const auto shared = layout.lock_shared([&] { engine.wait_note("a store-wide operation"); });
     const Ownership ownership = record.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
     runtime::TreeWorker(layout, ownership).ensure_tree(Digest::parse(digest), engine.progress, engine.cancel);
   };

@@ -17,6 +17,7 @@ int run_list(const Invocation& invocation);
 int run_inspect(const Invocation& invocation);
 int run_destroy(const Invocation& invocation);
 int run_rename(const Invocation& invocation);
+int run_gc(const Invocation& invocation);
 int run_doctor(const Invocation& invocation);
 int run_verify_store(const Invocation& invocation);
 int run_completions(const Invocation& invocation);

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/wal.hpp"
@@ -50,11 +51,11 @@ State look_for_record(const StoreLayout& layout, const std::optional<EnvRecord>&
   return found == before ? State::Old : State::Neither;
 }
 
-SealedTree build_layer(const StoreLayout& layout) {
+SealedTree build_layer(const StoreLayout& layout, std::string_view content = "content") {
   Operation operation = Operation::begin(layout, OpKind::Build, kEnv, {});
   const UniqueFd staging = operation.staging();
   ensure_directory_at(staging, "tree/sub");
-  write_into(staging, "tree/file", "content");
+  write_into(staging, "tree/file", content);
   write_into(staging, "tree/sub/other", "other content");
   write_into(staging, "tree/sub/same", "content");
   symlink_at("file", staging, "tree/link");
@@ -84,6 +85,28 @@ State look_for_layer(const StoreLayout& layout) {
   apply_mtimes(entries, objects.load(record.mtimes_object));
   const UniqueFd tree = open_directory(layout.trees(), layers[0].hex());
   return scan_tree(tree, true, true, 1, CancelToken::process()) == entries ? State::New : State::Neither;
+}
+
+GcPlan plan_collection(const StoreLayout& layout) {
+  return plan_gc(layout, {}, no_progress(), CancelToken::process());
+}
+
+void collect(const StoreLayout& layout) {
+  const FileLock lock = layout.lock_exclusive();
+  const GcResult done = apply_gc(layout, plan_collection(layout), {}, no_progress(), CancelToken::process());
+  if (!done.failures.empty()) throw Error(ErrorCode::Busy, done.failures[0].reason);
+}
+
+/// What is needed is there at any time; what is not may go one by one.
+State look_for_collected(const StoreLayout& layout) {
+  const GcPlan left = plan_collection(layout);
+  if (!left.holds.empty()) return State::Neither;
+  const std::optional<EnvRecord> record = MetadataStore(layout).find(kEnv);
+  if (!record || !LayerStore(layout).is_laid_out(Digest::parse(record->base_layer))) return State::Neither;
+  const UniqueFd tree = open_directory(layout.trees(), record->base_layer);
+  const std::string index = encode_index(scan_tree(tree, true, true, 1, CancelToken::process()));
+  if (hash_bytes(index).hex() != record->base_layer) return State::Neither;
+  return left.size() == 0 ? State::New : State::Old;
 }
 
 std::vector<Scenario> scenarios() {
@@ -166,6 +189,22 @@ std::vector<Scenario> scenarios() {
          const bool clean = !exists_at(layout.environments(), kEnv);
          return clean ? look_for_record(layout, before, std::nullopt) : State::Neither;
        }},
+      {"Gc",
+       [=](const StoreLayout& layout) {
+         // One environment stays with its layer; a layer, an artefact, an environment and rubbish go.
+         EnvRecord record = before;
+         record.base_layer = build_layer(layout).hash.hex();
+         record.dependency_layers.clear();
+         record.manifest_hash = ObjectStore(layout).put("its manifest").hex();
+         MetadataStore(layout).put(record);
+         build_layer(layout, "unneeded content");
+         write_into(layout.open_dir("store/downloads"), kSha + ".part", "the artefact");
+         PackageStore(layout).adopt_downloads({kSha});
+         BuildCache(layout).put(hash_bytes("key"), hash_bytes("no layer"));
+         ensure_directory_at(layout.environments(), std::string(64, 'b') + "/upper/sub");
+         write_into(layout.objects(), ".tmp-half", "half");
+       },
+       collect, look_for_collected},
       {"Destroy",
        [=](const StoreLayout& layout) {
          MetadataStore(layout).put(before);

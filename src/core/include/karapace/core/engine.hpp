@@ -16,6 +16,7 @@
 #include "karapace/runtime/session.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/metadata.hpp"
 
@@ -71,6 +72,12 @@ struct DestroyResult {
   std::optional<std::string> name;
 };
 
+enum class GcMode { DryRun, Collect };
+struct GcReport {
+  store::GcPlan plan;
+  store::GcResult removed;  // nothing after a dry run
+};
+
 struct DoctorCheck {
   std::string name;
   std::string status;  // "pass", "fail", "warn", "info"
@@ -121,6 +128,9 @@ class Engine {
   DestroyResult destroy(const EnvironmentView& environment);
   EnvironmentView rename(const EnvironmentView& environment, const std::string& new_name);
 
+  /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
+  /// lock and works with Access::Read.
+  GcReport gc(GcMode mode);
   [[nodiscard]] store::IntegrityReport verify_store();
   [[nodiscard]] DoctorReport doctor();
 
