@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "commands/commands.hpp"
+#include "snapshot_specs.hpp"
 
 namespace karapace::cli {
 
@@ -264,6 +265,9 @@ constexpr CommandSpec kCommands[] = {
      .examples = kInspectExamples,
      .exit_notes = {},
      .run = run_inspect},
+    kCommitSpec,
+    kSnapshotsSpec,
+    kRestoreSpec,
     {.name = "destroy",
      .summary = "Delete an environment and everything written in it",
      .description =

@@ -36,7 +36,7 @@ store::StoreLayout& Engine::Impl::open_or_create() {
 
 void Engine::Impl::recover() {
   if (!layout) return;
-  const auto report = store::recover(*layout, tree_remover());
+  const auto report = store::recover(*layout, tree_remover(), switch_finisher());
   for (const auto& name : report.set_aside) {
     progress.note(fmt::format("a damaged journal entry was set aside: store/wal/corrupt/{}", name));
   }
@@ -44,6 +44,12 @@ void Engine::Impl::recover() {
 
 store::TreeRemover Engine::Impl::tree_remover() const {
   return [&store = *layout](const std::string& relative) { runtime::remove_tree_any_owner(store, relative); };
+}
+
+store::SwitchFinisher Engine::Impl::switch_finisher() const {
+  return [&store = *layout](const std::string& op_id, bool flat) {
+    runtime::finish_switch_any_owner(store, op_id, flat);
+  };
 }
 
 void Engine::Impl::wait_note(std::string_view whom) const {

@@ -29,13 +29,51 @@ struct Engine::Impl {
   void wait_note(std::string_view whom) const;
   /// How staging and environments are removed, whoever owns the files in them.
   [[nodiscard]] store::TreeRemover tree_remover() const;
+  [[nodiscard]] store::SwitchFinisher switch_finisher() const;
+  /// A tree that somebody removed is made again from its objects.
+  void ensure_trees(const std::vector<std::string>& layers, std::string_view ownership_name);
 };
+
+/// An environment under its lock, with no session in it and none that can start.
+struct LockedEnvironment {
+  FileLock store;
+  FileLock environment;
+  FileLock sessions;
+  store::EnvRecord record;
+};
+/// For what changes files of an environment that is Built or Frozen. `verb` ("commit", "restore") is for
+/// messages.
+[[nodiscard]] LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRecord& record,
+                                                      std::string_view verb);
+
+/// What one commit is about.
+struct CommitRequest {
+  store::SnapshotKind kind = store::SnapshotKind::Commit;
+  std::string message;
+};
+/// Changes `locked.record`. See store/commit.hpp.
+[[nodiscard]] CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked,
+                                         const CommitRequest& request);
+/// Makes `record` the environment's, and its upper directory an empty one that fits to the new topmost layer.
+/// What was in the upper directory is deleted.
+void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRecord record);
+/// True if there is certainly nothing in the upper directory that is not in the layer below; false may mean
+/// that only the worker can tell.
+[[nodiscard]] bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& record);
+/// A time that the record does not have yet: recovery tells the old record from the new one by it.
+[[nodiscard]] std::string next_update_time(const store::EnvRecord& record);
+/// By id, unique beginning, or digest of the layer.
+[[nodiscard]] store::SnapshotRecord find_snapshot(const store::StoreLayout& layout,
+                                                  const store::EnvRecord& record, std::string_view reference);
 
 /// The record as it is now, with Running derived from live sessions.
 [[nodiscard]] EnvironmentView make_view(const store::StoreLayout& layout, store::EnvRecord record);
 
 /// Throws Conflict unless `state` is one of the states in which `verb` ("destroy", "rename") may happen.
 void require_not_running(const EnvironmentView& environment, std::string_view verb);
+
+/// The record as it is under the environment's lock: it may have changed since it was looked up.
+[[nodiscard]] EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id);
 
 /// Absolute form of a path the user typed, without resolving links.
 [[nodiscard]] std::string absolute_path(const std::string& path);

@@ -16,16 +16,6 @@
 namespace karapace::core {
 namespace {
 
-/// The record as it is under the environment's lock: it may have changed since it was looked up.
-EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id) {
-  auto record = store::MetadataStore(layout).find(env_id);
-  if (!record) {
-    throw Error(ErrorCode::NotFound, fmt::format("environment {} was just removed by somebody else",
-                                                 env_id.substr(0, EnvId::kShortLength)));
-  }
-  return make_view(layout, std::move(*record));
-}
-
 /// Nothing on a full disk. Destroying is how space is made there, so it goes on without a log: a crash on the
 /// way can then leave files behind that nothing leads to.
 std::optional<store::Operation> begin_destroy(const store::StoreLayout& layout, const std::string& env_id) {
@@ -39,6 +29,16 @@ std::optional<store::Operation> begin_destroy(const store::StoreLayout& layout, 
 }
 
 }  // namespace
+
+/// The record as it is under the environment's lock: it may have changed since it was looked up.
+EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id) {
+  auto record = store::MetadataStore(layout).find(env_id);
+  if (!record) {
+    throw Error(ErrorCode::NotFound, fmt::format("environment {} was just removed by somebody else",
+                                                 env_id.substr(0, EnvId::kShortLength)));
+  }
+  return make_view(layout, std::move(*record));
+}
 
 void require_not_running(const EnvironmentView& environment, std::string_view verb) {
   if (environment.state != store::EnvState::Running) return;

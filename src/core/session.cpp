@@ -34,20 +34,18 @@ std::string caller_working_directory() {
   return result;
 }
 
-/// Layers are laid out by build; a tree that somebody removed since is made again from its objects.
-void ensure_trees(Engine::Impl& engine, const store::StoreLayout& layout, const store::EnvRecord& record) {
-  const UniqueFd trees = layout.trees();
-  const auto ensure = [&](const std::string& digest) {
-    if (exists_at(trees, digest)) return;
-    // gc must not take the half of a tree for rubbish.
-    const auto shared = layout.lock_shared([&] { engine.wait_note("a store-wide operation"); });
-    const Ownership ownership = record.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
-    runtime::TreeWorker(layout, ownership).ensure_tree(Digest::parse(digest), engine.progress, engine.cancel);
-  };
-  for (const auto& digest : store::layer_stack(record)) ensure(digest);
-}
-
 }  // namespace
+
+void Engine::Impl::ensure_trees(const std::vector<std::string>& layers, std::string_view ownership_name) {
+  const UniqueFd trees = layout->trees();
+  const Ownership ownership = ownership_name == "mapped" ? Ownership::Mapped : Ownership::Flat;
+  for (const std::string& digest : layers) {
+    if (exists_at(trees, digest)) continue;
+    // gc must not take the half of a tree for rubbish.
+    const auto shared = layout->lock_shared([&] { wait_note("a store-wide operation"); });
+    runtime::TreeWorker(*layout, ownership).ensure_tree(Digest::parse(digest), progress, cancel);
+  }
+}
 
 runtime::PreparedSession Engine::prepare_session(const EnvironmentView& environment,
                                                  const SessionOptions& options) {
@@ -61,7 +59,7 @@ runtime::PreparedSession Engine::prepare_session(const EnvironmentView& environm
     throw Error(ErrorCode::Conflict, fmt::format("environment {} is archived", record.short_id),
                 "build its manifest again to use it");
   }
-  ensure_trees(*impl_, layout, record);
+  impl_->ensure_trees(store::layer_stack(record), record.ownership);
 
   runtime::SessionRequest request;
   request.manifest =

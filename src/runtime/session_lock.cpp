@@ -19,6 +19,7 @@ namespace karapace::runtime {
 namespace {
 
 constexpr std::size_t kMaxRecord = 512;
+constexpr int kRounds = 16;
 
 UniqueFd open_lock_file(FdRef run_directory, const char* name) {
   return open_beneath(run_directory, name, O_RDWR | O_CREAT, 0600);
@@ -80,8 +81,16 @@ FileLock lock_start(FdRef run_directory) {
 }
 
 std::optional<FileLock> lock_out_sessions(const store::StoreLayout& store, const std::string& env_id) {
-  return FileLock::try_acquire(open_lock_file(open_run_directory(store, env_id), "sessions"),
-                               LockMode::Exclusive);
+  const UniqueFd run_directory = open_run_directory(store, env_id);
+  for (int round = 0; round < kRounds; ++round) {
+    if (auto lock = FileLock::try_acquire(open_lock_file(run_directory, "sessions"), LockMode::Exclusive))
+      return lock;
+    // Sessions share the lock. Only a holder that is going has it for itself, and is gone in a moment.
+    if (FileLock::try_acquire(open_lock_file(run_directory, "sessions"), LockMode::Shared))
+      return std::nullopt;
+    static_cast<void>(join_sessions(run_directory));
+  }
+  return std::nullopt;
 }
 
 SessionStatus session_status(const store::StoreLayout& store, const std::string& env_id) {

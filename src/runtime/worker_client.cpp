@@ -224,6 +224,39 @@ void TreeWorker::ensure_tree(const Digest& layer, ProgressSink& progress, Cancel
       {}, progress, cancel);
 }
 
+store::CommitPreparation TreeWorker::prepare_commit(const std::string& env_id, const std::string& below,
+                                                    const std::string& staging_path, ProgressSink& progress,
+                                                    CancelToken& cancel) {
+  const Json answer = ask(store_, ownership_,
+                          {{"verb", "prepare_commit"},
+                           {"upper", "env/" + env_id + "/upper"},
+                           {"below", "trees/" + below},
+                           {"staging", staging_path},
+                           {"uid", ::geteuid()}},
+                          {}, progress, cancel);
+  store::CommitPreparation result;
+  result.changed = answer.at("changed").get<bool>();
+  if (!result.changed) return result;
+  result.hash = Digest::parse(answer.at("hash").get<std::string>());
+  result.mtimes = Digest::parse(answer.at("mtimes").get<std::string>());
+  result.entries = answer.at("entries").get<std::uint64_t>();
+  result.bytes = answer.at("bytes").get<std::uint64_t>();
+  result.upper_inode = answer.at("upper_inode").get<std::uint64_t>();
+  return result;
+}
+
+void TreeWorker::stage_fresh_upper(const std::string& below, const std::string& staging_path,
+                                   CancelToken& cancel) {
+  ask(store_, ownership_,
+      {{"verb", "stage_fresh_upper"}, {"below", "trees/" + below}, {"staging", staging_path}}, {},
+      no_progress(), cancel);
+}
+
+void TreeWorker::finish_switch(const std::string& op_id) {
+  CancelToken never;
+  ask(store_, ownership_, {{"verb", "finish_switch"}, {"op_id", op_id}}, {}, no_progress(), never);
+}
+
 void TreeWorker::remove(const std::string& relative) {
   // A token of its own: this is how a cancelled build is cleaned up. A second Ctrl-C ends the process anyway.
   CancelToken unasked;
@@ -237,6 +270,10 @@ void remove_tree_any_owner(const store::StoreLayout& store, const std::string& r
     if (error.error_number() != EACCES && error.error_number() != EPERM) throw;
     TreeWorker(store, Ownership::Mapped).remove(relative);
   }
+}
+
+void finish_switch_any_owner(const store::StoreLayout& store, const std::string& op_id, bool flat) {
+  TreeWorker(store, flat ? Ownership::Flat : Ownership::Mapped).finish_switch(op_id);
 }
 
 }  // namespace karapace::runtime

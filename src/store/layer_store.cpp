@@ -9,6 +9,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
+#include "layer_text.hpp"
 #include "record_text.hpp"
 
 namespace karapace::store {
@@ -24,20 +25,6 @@ constexpr std::array kKinds = {
 
 void check(bool good, const char* problem) {
   if (!good) throw Error(ErrorCode::InvalidInput, problem);
-}
-
-std::string to_text(const LayerRecord& record) {
-  OrderedJson json;
-  json["hash"] = record.hash.hex();
-  json["kind"] = std::ranges::find(kKinds, record.kind, &KindName::kind)->name;
-  json["parent"] = nullptr;
-  json["object_refs"] = {record.index_object.hex(), record.mtimes_object.hex()};
-  json["read_only"] = true;
-  json["tar_hash"] = "";
-  json["ownership"] = record.ownership;
-  json["entries"] = record.entries;
-  json["bytes"] = record.bytes;
-  return make_record_text(json);
 }
 
 LayerRecord from_json(const Json& json) {
@@ -77,6 +64,20 @@ LayerRecord parse_layer(std::string_view text, const std::string& name) {
 
 }  // namespace
 
+std::string make_layer_text(const LayerRecord& record) {
+  OrderedJson json;
+  json["hash"] = record.hash.hex();
+  json["kind"] = std::ranges::find(kKinds, record.kind, &KindName::kind)->name;
+  json["parent"] = nullptr;
+  json["object_refs"] = {record.index_object.hex(), record.mtimes_object.hex()};
+  json["read_only"] = true;
+  json["tar_hash"] = "";
+  json["ownership"] = record.ownership;
+  json["entries"] = record.entries;
+  json["bytes"] = record.bytes;
+  return make_record_text(json);
+}
+
 LayerStore::LayerStore(const StoreLayout& layout) : layout_(layout), dir_(layout.layers()) {}
 
 std::optional<LayerRecord> LayerStore::find(const Digest& hash) const {
@@ -113,7 +114,7 @@ void LayerStore::put(const LayerRecord& record, std::string_view index, std::str
   }
   complete.mtimes_object = objects.put(mtimes);
   // Last, because it is what makes the objects reachable.
-  replace_file(dir_, record.hash.hex(), to_text(complete));
+  replace_file(dir_, record.hash.hex(), make_layer_text(complete));
 }
 
 std::vector<Digest> LayerStore::list() const {

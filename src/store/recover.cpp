@@ -128,7 +128,7 @@ std::optional<FileLock> lock_entry(FdRef wal, const std::string& name, RecoveryR
 }
 
 void recover_entry(const StoreLayout& layout, FdRef wal, const std::string& name, const TreeRemover& remover,
-                   RecoveryReport& report) {
+                   const SwitchFinisher& finisher, RecoveryReport& report) {
   const std::string op_id =
       name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : std::string();
   try {
@@ -143,7 +143,8 @@ void recover_entry(const StoreLayout& layout, FdRef wal, const std::string& name
     } catch (const Error& error) {
       throw CorruptError("intent log entry " + op_id, "a small file", error.message());
     }
-    if (undo_entry(layout, wal, parse_wal_text(text, op_id), *lock, remover)) report.undone.push_back(op_id);
+    if (undo_entry(layout, wal, parse_wal_text(text, op_id), *lock, remover, finisher))
+      report.undone.push_back(op_id);
   } catch (const CorruptError& error) {
     set_aside(wal, name, error.message(), report);
   }
@@ -181,39 +182,49 @@ void sweep_staging(const StoreLayout& layout, FdRef wal, const TreeRemover& remo
   sync_directory(staging);
 }
 
-}  // namespace
-
-StepResult undo_step(const StoreLayout& layout, const WalStep& step, const std::string& begun_at,
-                     const TreeRemover& remover) {
+/// Idempotent. Throws what the removal throws.
+StepResult undo_step(const StoreLayout& layout, const WalStep& step, const WalEntry& entry,
+                     const TreeRemover& remover, const SwitchFinisher& finisher) {
   switch (step.kind) {
-    case WalStep::Kind::RemoveStaging: {
-      const UniqueFd staging = layout.staging();
-      if (!exists_at(staging, step.id)) return StepResult::Done;
-      remove_tree(layout, "store/staging/" + step.id, remover);
-      sync_directory(staging);
+    case WalStep::Kind::RemoveStaging:
+      undo_remove_staging(layout, step.id, remover);
       return StepResult::Done;
-    }
     case WalStep::Kind::RemoveEnvironment:
       if (exists_at(layout.metadata(), step.id)) return StepResult::Done;
       return remove_environment(layout, step.id, remover);
     case WalStep::Kind::FinishDestroy:
-      return finish_destroy(layout, step.id, begun_at, remover);
+      return finish_destroy(layout, step.id, entry.timestamp, remover);
+    case WalStep::Kind::FinishSwitch:
+      return finish_switch(layout, entry.op_id, step.id, finisher);
   }
   return StepResult::Done;
 }
 
+}  // namespace
+
+void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, const TreeRemover& remover) {
+  const UniqueFd staging = layout.staging();
+  if (!exists_at(staging, op_id)) return;
+  remove_tree(layout, "store/staging/" + op_id, remover);
+  sync_directory(staging);
+}
+
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
-                const TreeRemover& remover) {
+                const TreeRemover& remover, const SwitchFinisher& finisher) {
   std::vector<WalStep> left;
   bool changed = false;
+  bool needs_staging = false;
   for (auto step = entry.steps.rbegin(); step != entry.steps.rend(); ++step) {
     StepResult result = StepResult::Later;
     try {
-      result = undo_step(layout, *step, entry.timestamp, remover);
+      // What could not be finished yet may still have the environment's files there.
+      if (!(needs_staging && step->kind == WalStep::Kind::RemoveStaging))
+        result = undo_step(layout, *step, entry, remover, finisher);
     } catch (const Error& error) {
       log::debug("operation {} is not undone yet: {}", entry.op_id, error.what());
     }
     if (result == StepResult::Done) continue;
+    needs_staging = needs_staging || step->kind == WalStep::Kind::FinishSwitch;
     // From now on a record of that name is of another environment than the one that was destroyed.
     if (result == StepResult::RecordGone) {
       step->kind = WalStep::Kind::RemoveEnvironment;
@@ -234,7 +245,8 @@ bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& 
   return false;
 }
 
-RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remover) {
+RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remover,
+                       const SwitchFinisher& finisher) {
   RecoveryReport report;
   const UniqueFd wal = layout.open_dir("store/wal");
   for (const DirectoryEntry& entry : list_directory(wal)) {
@@ -243,7 +255,7 @@ RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remover) {
       if (entry.name.starts_with(kTemporaryPrefix)) {
         remove_temporary(wal, entry.name);
       } else {
-        recover_entry(layout, wal, entry.name, remover, report);
+        recover_entry(layout, wal, entry.name, remover, finisher, report);
       }
     } catch (const Error& error) {
       // One entry that cannot be read now must not keep the others from being undone.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "karapace/base/clock.hpp"
@@ -22,20 +23,22 @@ namespace {
 
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
 
-/// Hashes an open file; throws Conflict if it changed meanwhile.
-Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
-  const Digest digest = hash_file(file);
-  const tree_io::FileInfo after = tree_io::info_of(file);
-  if (after.size != before.size || after.mtime_ns != before.mtime_ns) {
-    throw Error(ErrorCode::Conflict, "it changed while it was read", "Stop what writes to it and try again.");
-  }
-  return digest;
-}
-
 class Sealer {
  public:
-  Sealer(FdRef tree, FdRef objects, const SealOptions& options, Walk walk)
-      : tree_(tree), linker_(objects, options.flat), options_(options), walk_(std::move(walk)) {}
+  /// `known` has the contents if they were hashed before; sorted by path.
+  Sealer(FdRef tree, FdRef objects, const SealOptions& options, Walk walk,
+         const std::vector<IndexEntry>* known = nullptr)
+      : tree_(tree),
+        linker_(objects, options.flat),
+        options_(options),
+        walk_(std::move(walk)),
+        known_(known) {
+    if (known_ == nullptr) return;
+    // An earlier try that died may have changed the times of directories.
+    for (IndexEntry& entry : walk_.entries) {
+      if (entry.type == EntryType::Directory) entry.mtime_ns = known_entry(entry).mtime_ns;
+    }
+  }
 
   SealedTree run(ProgressSink& progress, const CancelToken& cancel) {
     for_each_file(
@@ -74,7 +77,7 @@ class Sealer {
                   "Stop what writes to it and try again.");
     }
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
-    entry.content = hash_unchanging(file, info);
+    entry.content = known_ != nullptr ? known_content(entry) : hash_unchanging(file, info);
     entry.mtime_ns = final_mtime(entry);
     const Attributes wanted{mode_on_disk(entry.mode, options_.flat), info.uid, info.gid, entry.mtime_ns,
                             xattrs.kept};
@@ -90,6 +93,20 @@ class Sealer {
     if (entry.size > 0)
       count(linker_.adopt(dir, name, file, wanted, entry.content, may_share(flags, wanted)));
     entry.xattrs = std::move(xattrs.kept);
+  }
+
+  [[nodiscard]] const IndexEntry& known_entry(const IndexEntry& entry) const {
+    const auto found = std::ranges::lower_bound(*known_, entry.path, {}, &IndexEntry::path);
+    if (found == known_->end() || found->path != entry.path || found->type != entry.type)
+      throw Error(ErrorCode::Conflict, "it changed after it was read");
+    return *found;
+  }
+
+  [[nodiscard]] Digest known_content(const IndexEntry& entry) const {
+    const IndexEntry& known = known_entry(entry);
+    if (known.size != entry.size || known.mtime_ns != entry.mtime_ns)
+      throw Error(ErrorCode::Conflict, "it changed after it was read");
+    return known.content;
   }
 
   /// A group's file stays apart from its object: see seal_tree's comment.
@@ -158,16 +175,33 @@ class Sealer {
   ObjectLinker linker_;
   SealOptions options_;
   Walk walk_;
+  const std::vector<IndexEntry>* known_;
   std::atomic<std::uint64_t> objects_new_{0};
   std::atomic<std::uint64_t> objects_shared_{0};
 };
 
 }  // namespace
 
+Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
+  const Digest digest = hash_file(file);
+  const tree_io::FileInfo after = tree_io::info_of(file);
+  if (after.size != before.size || after.mtime_ns != before.mtime_ns) {
+    throw Error(ErrorCode::Conflict, "it changed while it was read", "Stop what writes to it and try again.");
+  }
+  return digest;
+}
+
 SealedTree seal_tree(FdRef tree, FdRef objects, const SealOptions& options, ProgressSink& progress,
                      const CancelToken& cancel) {
   Walk walk = walk_tree(tree, WalkOptions{options.flat, nullptr}, cancel);
   return Sealer(tree, objects, options, std::move(walk)).run(progress, cancel);
+}
+
+void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
+                     ProgressSink& progress, const CancelToken& cancel) {
+  Walk walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
+  static_cast<void>(
+      Sealer(tree, objects, SealOptions{.flat = flat}, std::move(walk), &known).run(progress, cancel));
 }
 
 void publish_tree(FdRef staging, const std::string& name, FdRef trees, const Digest& hash) {

@@ -51,6 +51,13 @@ struct SplitXattrs {
 };
 [[nodiscard]] SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& path);
 
+/// Hashes an open file; throws Conflict if it changed meanwhile.
+[[nodiscard]] Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before);
+
+/// Like seal_tree, for a tree whose files were hashed before: `known` is its index, sorted by path.
+void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
+                     ProgressSink& progress, const CancelToken& cancel);
+
 /// The last component.
 [[nodiscard]] std::string name_of(const IndexEntry& entry);
 

@@ -13,12 +13,14 @@ enum class StepResult {
   Later,       // somebody uses what it is about: keep the entry
   RecordGone,  // FinishDestroy: the record is removed, the directory is not
 };
-/// Idempotent. `begun_at` is the entry's timestamp. Throws what the removal throws.
-StepResult undo_step(const StoreLayout& layout, const WalStep& step, const std::string& begun_at,
-                     const TreeRemover& remove_tree);
+/// Removes staging/<op_id>. Missing is fine.
+void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, const TreeRemover& remove_tree);
+/// FinishSwitch. May be repeated.
+StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, const std::string& env_id,
+                         const SwitchFinisher& finisher);
 /// Steps last to first, then the entry. Returns true if everything was done; otherwise the entry stays for
 /// the next time, and `lock` is the lock of what it is then.
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
-                const TreeRemover& remove_tree);
+                const TreeRemover& remove_tree, const SwitchFinisher& finisher);
 
 }  // namespace karapace::store

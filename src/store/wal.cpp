@@ -53,7 +53,7 @@ void Operation::add_step(WalStep step) {
 void Operation::finish(const TreeRemover& remove_tree) {
   const UniqueFd wal = layout_->open_dir("store/wal");
   try {
-    undo_step(*layout_, {WalStep::Kind::RemoveStaging, op_id_}, {}, remove_tree);
+    undo_remove_staging(*layout_, op_id_, remove_tree);
   } catch (const Error& error) {
     // Everything that was asked for is done and durable; what is left is rubbish. Forget the other steps,
     // which would undo it, and let a later recovery take the rubbish away.
@@ -68,9 +68,9 @@ void Operation::finish(const TreeRemover& remove_tree) {
   sync_directory(wal);
 }
 
-void Operation::undo_now(const TreeRemover& remove_tree) {
+void Operation::undo_now(const TreeRemover& remove_tree, const SwitchFinisher& finisher) {
   const UniqueFd wal = layout_->open_dir("store/wal");
-  undo_entry(*layout_, wal, read_own_entry(wal, op_id_), lock_, remove_tree);
+  undo_entry(*layout_, wal, read_own_entry(wal, op_id_), lock_, remove_tree, finisher);
 }
 
 }  // namespace karapace::store

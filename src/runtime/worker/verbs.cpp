@@ -14,6 +14,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/base/xattr.hpp"
+#include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 #include "worker/checksum.hpp"
@@ -188,6 +189,29 @@ Json ensure_tree(const Job& job) {
   return {};
 }
 
+Json prepare_commit(const Job& job) {
+  const store::CommitOptions options{
+      .flat = job.flat, .threads = 2, .build_uid = job.request.at("uid").get<std::uint32_t>()};
+  const store::CommitPreparation prepared = store::prepare_commit(
+      open_directory(job.store, job.text("upper")), open_directory(job.store, job.text("below")),
+      job.staging(), open_directory(job.store, "store/objects"), options, job.progress, job.cancel);
+  return {{"changed", prepared.changed},     {"hash", prepared.hash.hex()},
+          {"mtimes", prepared.mtimes.hex()}, {"entries", prepared.entries},
+          {"bytes", prepared.bytes},         {"upper_inode", prepared.upper_inode}};
+}
+
+Json stage_fresh_upper(const Job& job) {
+  store::stage_fresh_upper(job.staging(), open_directory(job.store, job.text("below")), job.flat);
+  return {};
+}
+
+Json finish_switch(const Job& job) {
+  // Whoever began this wants its end: a signal to the whole process group must not stop it half-way.
+  const CancelToken never;
+  store::finish_switch_trees(job.store, job.text("op_id"), job.progress, never);
+  return {};
+}
+
 Json remove(const Job& job) {
   remove_tree_at(job.store, job.text("path"));
   return {};
@@ -210,6 +234,9 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "make_directories") return make_directories(job);
   if (verb == "deb_controls") return deb_controls(job);
   if (verb == "ensure_tree") return ensure_tree(job);
+  if (verb == "prepare_commit") return prepare_commit(job);
+  if (verb == "stage_fresh_upper") return stage_fresh_upper(job);
+  if (verb == "finish_switch") return finish_switch(job);
   if (verb == "remove") return remove(job);
   if (verb == "sha256") return sha256(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));

@@ -19,6 +19,7 @@
 #include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/metadata.hpp"
+#include "karapace/store/snapshot_log.hpp"
 
 namespace karapace::core {
 
@@ -70,6 +71,19 @@ struct EnvironmentList {
 struct DestroyResult {
   std::string env_id;
   std::optional<std::string> name;
+};
+
+struct CommitResult {
+  bool changed = false;                           // false: nothing was written since the last commit, or ever
+  std::optional<store::SnapshotRecord> snapshot;  // what was made
+  std::optional<std::string> head;                // the snapshot that the environment stands on now
+};
+struct RestoreOptions {
+  bool discard = false;  // lose what was not committed, instead of keeping it in a snapshot of its own
+};
+struct RestoreResult {
+  store::SnapshotRecord snapshot;
+  std::optional<std::string> safety;  // id of the snapshot that keeps what was not committed
 };
 
 enum class GcMode { DryRun, Collect };
@@ -127,6 +141,16 @@ class Engine {
   runtime::StopResult stop(const EnvironmentView& environment, std::chrono::milliseconds grace);
   DestroyResult destroy(const EnvironmentView& environment);
   EnvironmentView rename(const EnvironmentView& environment, const std::string& new_name);
+
+  /// Seals what was written in the environment as a layer of its own; the environment goes on above it.
+  /// Conflict while a session is open.
+  CommitResult commit(const EnvironmentView& environment, const std::string& message);
+  /// Makes the environment what it was at a snapshot, given by id, a unique beginning of 4 or more digits, or
+  /// the digest of its layer. Conflict while a session is open.
+  RestoreResult restore(const EnvironmentView& environment, std::string_view snapshot,
+                        const RestoreOptions& options);
+  /// Oldest first.
+  [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment) const;
 
   /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
   /// lock and works with Access::Read.

@@ -11,6 +11,7 @@
 #include "karapace/base/digest.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 
@@ -70,6 +71,14 @@ class TreeWorker {
                        CancelToken& cancel);
   /// Lays out trees/<digest> from index and objects if it is missing.
   void ensure_tree(const Digest& layer, ProgressSink& progress, CancelToken& cancel);
+  /// See store/commit.hpp: step 1 of a commit of env/<env_id>/upper, which lies on trees/<below>.
+  [[nodiscard]] store::CommitPreparation prepare_commit(const std::string& env_id, const std::string& below,
+                                                        const std::string& staging_path,
+                                                        ProgressSink& progress, CancelToken& cancel);
+  /// Stages an empty upper directory for one that will lie on trees/<below>.
+  void stage_fresh_upper(const std::string& below, const std::string& staging_path, CancelToken& cancel);
+  /// Step 4. Cannot be cancelled.
+  void finish_switch(const std::string& op_id);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);
 
@@ -80,5 +89,7 @@ class TreeWorker {
 
 /// For store::recover: removes directly, and through the worker where that is refused.
 void remove_tree_any_owner(const store::StoreLayout& store, const std::string& relative);
+/// For store::recover: step 4 of store/commit.hpp, in the user namespace that owns the files.
+void finish_switch_any_owner(const store::StoreLayout& store, const std::string& op_id, bool flat);
 
 }  // namespace karapace::runtime

@@ -20,10 +20,15 @@ struct WalStep {
     RemoveStaging,      // store/staging/<op_id>
     RemoveEnvironment,  // env/<id>, only if no record of that id exists (undo of a first build)
     FinishDestroy,      // env/<id> and the record: roll forward
+    FinishSwitch,       // env/<id>/upper as the plan in staging says, forward or back: see commit.hpp
   };
   Kind kind;
   std::string id;  // env_id, or op_id for RemoveStaging
 };
+
+/// Carries out step 4 of commit.hpp for the operation, in the user namespace that owns the files. An empty
+/// one means finish_switch_trees.
+using SwitchFinisher = std::function<void(const std::string& op_id, bool flat)>;
 
 /// Removes a directory tree that may contain files of subordinate ids: runtime::remove_tree_any_owner. The
 /// path is relative to the store root and made of validated ids only: "store/staging/<op_id>" or
@@ -53,7 +58,7 @@ class Operation {
   /// is left to a later recovery, which then undoes nothing else.
   void finish(const TreeRemover& remove_tree = {});
   /// Takes the steps back now instead of at the next open. What cannot be undone now stays in the log.
-  void undo_now(const TreeRemover& remove_tree = {});
+  void undo_now(const TreeRemover& remove_tree = {}, const SwitchFinisher& finisher = {});
 
  private:
   Operation(const StoreLayout& layout, std::string op_id, FileLock lock);
@@ -68,6 +73,7 @@ struct RecoveryReport {
   std::vector<std::string> still_alive;  // locked by a running process
 };
 /// Idempotent; cheap when the log is empty (one directory read).
-RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remove_tree = {});
+RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remove_tree = {},
+                       const SwitchFinisher& finisher = {});
 
 }  // namespace karapace::store

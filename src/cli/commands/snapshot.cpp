@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// commit, snapshots, restore.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "commands/commands.hpp"
+#include "context.hpp"
+#include "exit_code.hpp"
+#include "output.hpp"
+#include "progress_renderer.hpp"
+#include "size_text.hpp"
+#include "terminal.hpp"
+
+namespace karapace::cli {
+
+namespace {
+
+constexpr std::size_t kShortId = 12;
+
+OrderedJson optional_json(const std::optional<std::string>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
+
+/// `hash`, `parent`, `restore_hash` and `tar_hash` are what older scripts read: two names for one thing each.
+OrderedJson snapshot_json(const store::SnapshotRecord& snapshot, const std::optional<std::string>& head) {
+  return OrderedJson(Json{{"bytes", snapshot.bytes},
+                          {"created_at", snapshot.created_at},
+                          {"entries", snapshot.entries},
+                          {"hash", snapshot.layer},
+                          {"head", snapshot.id == head},
+                          {"id", snapshot.id},
+                          {"kind", store::to_string(snapshot.kind)},
+                          {"layers", snapshot.layers},
+                          {"message", snapshot.message},
+                          {"parent", optional_json(snapshot.parent)},
+                          {"restore_hash", snapshot.id},
+                          {"tar_hash", snapshot.layer}});
+}
+
+std::string table(const std::vector<store::SnapshotRecord>& snapshots, const std::optional<std::string>& head,
+                  bool colour) {
+  std::string text;
+  for (const store::SnapshotRecord& snapshot : snapshots) {
+    const bool current = snapshot.id == head;
+    const std::string message =
+        snapshot.kind == store::SnapshotKind::Safety ? "(" + snapshot.message + ")" : snapshot.message;
+    std::string time = snapshot.created_at.substr(0, 19);
+    std::ranges::replace(time, 'T', ' ');
+    text += fmt::format("{} {}  {}  {:>9}  {}\n", current ? "*" : " ",
+                        coloured(snapshot.id.substr(0, kShortId), current ? "1;33" : "33", colour),
+                        printable(time), size_text(snapshot.bytes), printable(message));
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_commit(const Invocation& invocation) {
+  ProgressRenderer progress(progress_style(invocation.json()), wants_colour(Stream::Err));
+  core::Engine engine = open_engine(invocation, core::Access::Write, progress);
+  const core::EnvironmentView environment = find_environment(engine, invocation);
+  const core::CommitResult result = engine.commit(environment, invocation.value("message").value_or(""));
+  progress.finish(ProgressRenderer::Outcome::Success);
+  const std::string name = display_name(environment.record);
+  if (invocation.json()) {
+    OrderedJson json = Json{{"changed", result.changed},
+                            {"env_id", environment.record.env_id},
+                            {"snapshot_hash", optional_json(result.head)}};
+    if (result.snapshot) json["snapshot"] = snapshot_json(*result.snapshot, result.head);
+    print_json(json);
+  } else if (!result.changed) {
+    write_stdout(result.head ? fmt::format("nothing changed in {} since snapshot {}\n", name,
+                                           result.head->substr(0, kShortId))
+                             : fmt::format("nothing changed in {} since it was built\n", name));
+  } else {
+    write_stdout(fmt::format("{}\n{}: {} in {} entries\n", result.snapshot->id, name,
+                             size_text(result.snapshot->bytes), result.snapshot->entries));
+  }
+  return kSuccess;
+}
+
+int run_snapshots(const Invocation& invocation) {
+  const core::Engine engine = open_engine(invocation, core::Access::Read, no_progress());
+  const core::EnvironmentView environment = find_environment(engine, invocation);
+  const store::SnapshotList list = engine.snapshots(environment);
+  for (const store::BadRecord& bad : list.bad) {
+    write_stderr(fmt::format("karapace: unreadable snapshot, {}: {}\n", printable(bad.file),
+                             printable(bad.reason, 400)));
+  }
+  if (invocation.json()) {
+    OrderedJson array = OrderedJson::array();
+    for (const store::SnapshotRecord& snapshot : list.snapshots)
+      array.push_back(snapshot_json(snapshot, environment.record.head));
+    OrderedJson json;
+    json["env_id"] = environment.record.env_id;
+    json["snapshots"] = std::move(array);
+    print_json(json);
+  } else if (list.snapshots.empty()) {
+    write_stdout(
+        fmt::format("{} has no snapshots; 'karapace commit' makes one\n", display_name(environment.record)));
+  } else {
+    write_stdout(table(list.snapshots, environment.record.head, wants_colour(Stream::Out)));
+  }
+  return kSuccess;
+}
+
+int run_restore(const Invocation& invocation) {
+  ProgressRenderer progress(progress_style(invocation.json()), wants_colour(Stream::Err));
+  core::Engine engine = open_engine(invocation, core::Access::Write, progress);
+  const core::EnvironmentView environment = find_environment(engine, invocation);
+  const bool discard = invocation.has("discard");
+  if (discard && !invocation.has("yes") && is_terminal(Stream::In) && is_terminal(Stream::Err) &&
+      !confirm(fmt::format("Lose what was written in {} since the last commit? [y/N] ",
+                           display_name(environment.record)))) {
+    throw Error(ErrorCode::Conflict, "nothing was restored: you did not agree");
+  }
+  const core::RestoreResult result =
+      engine.restore(environment, invocation.argument(1).value(), {.discard = discard});
+  progress.finish(ProgressRenderer::Outcome::Success);
+  if (invocation.json()) {
+    print_json(Json{{"env_id", environment.record.env_id},
+                    {"restored_snapshot", result.snapshot.id},
+                    {"safety_snapshot", optional_json(result.safety)}});
+    return kSuccess;
+  }
+  std::string text = fmt::format("{} is as it was at snapshot {}\n", display_name(environment.record),
+                                 result.snapshot.id.substr(0, kShortId));
+  if (result.safety)
+    text += fmt::format("what was not committed is snapshot {}\n", result.safety->substr(0, kShortId));
+  write_stdout(text);
+  return kSuccess;
+}
+
+}  // namespace karapace::cli

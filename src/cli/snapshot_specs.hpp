@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the command table that is about what was written in an environment.
+#pragma once
+
+#include "command_table.hpp"
+#include "commands/commands.hpp"
+
+namespace karapace::cli {
+
+inline constexpr std::string_view kSnapshotEnvironmentHelp =
+    "Environment: name, id, short id or unique prefix of 4 or more digits";
+inline constexpr Argument kSnapshotEnvironment[] = {
+    {.name = "env", .summary = kSnapshotEnvironmentHelp, .complete = Complete::Environment}};
+inline constexpr Argument kSnapshotOptionalEnvironment[] = {
+    {.name = "env",
+     .occurs = Occurs::AtMostOnce,
+     .summary = "Environment; without it, the one that karapace.toml in the current directory describes",
+     .complete = Complete::Environment}};
+
+inline constexpr Flag kCommitFlags[] = {{.name = "message",
+                                         .short_name = 'm',
+                                         .value = FlagValue::Required,
+                                         .value_name = "TEXT",
+                                         .summary = "What this snapshot is, for the list"}};
+inline constexpr Example kCommitExamples[] = {
+    {"karapace commit dev -m 'before the upgrade'", "Keep everything that was written in dev"}};
+inline constexpr Example kSnapshotsExamples[] = {
+    {"karapace snapshots dev", "Newest last; an asterisk marks the one dev stands on"}};
+inline constexpr Argument kRestoreArguments[] = {
+    {.name = "env", .summary = kSnapshotEnvironmentHelp, .complete = Complete::Environment},
+    {.name = "snapshot",
+     .summary = "Id of a snapshot, a unique beginning of 4 or more digits, or its layer"}};
+inline constexpr Flag kRestoreFlags[] = {
+    {.name = "discard",
+     .summary = "Lose what was not committed, instead of keeping it in a snapshot of its own"},
+    {.name = "yes", .short_name = 'y', .summary = "Do not ask before discarding"}};
+inline constexpr Example kRestoreExamples[] = {
+    {"karapace restore dev 3fa9c1", "Make dev what it was; what was not committed becomes a snapshot first"},
+    {"karapace restore --discard dev 3fa9c1", "The same, and forget what was not committed"}};
+
+inline constexpr CommandSpec kCommitSpec = {
+    .name = "commit",
+    .summary = "Keep what was written in an environment as a snapshot",
+    .description =
+        "What was written since the last commit becomes a layer: it is moved, not copied, and files that "
+        "the store has "
+        "already take no space. The environment goes on above it. Every session must have ended.",
+    .arguments = kSnapshotOptionalEnvironment,
+    .flags = kCommitFlags,
+    .examples = kCommitExamples,
+    .exit_notes = "0 also if there was nothing to commit.",
+    .run = run_commit};
+inline constexpr CommandSpec kSnapshotsSpec = {.name = "snapshots",
+                                               .summary = "List the snapshots of an environment",
+                                               .description = {},
+                                               .arguments = kSnapshotOptionalEnvironment,
+                                               .flags = {},
+                                               .examples = kSnapshotsExamples,
+                                               .exit_notes = {},
+                                               .run = run_snapshots};
+inline constexpr CommandSpec kRestoreSpec = {
+    .name = "restore",
+    .summary = "Make an environment what it was at a snapshot",
+    .description =
+        "Takes milliseconds at any size. What was not committed is kept in a snapshot of its own first, "
+        "unless --discard is "
+        "given; on a terminal that asks. Every session must have ended.",
+    .arguments = kRestoreArguments,
+    .flags = kRestoreFlags,
+    .examples = kRestoreExamples,
+    .exit_notes = "2 if the beginning of an id fits several snapshots.",
+    .run = run_restore};
+
+}  // namespace karapace::cli

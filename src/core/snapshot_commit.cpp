@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sealing an upper directory, or putting it aside. store/commit.hpp has the steps and why they are safe.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "impl.hpp"
+#include "karapace/base/durable.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/store/commit.hpp"
+#include "karapace/store/layer.hpp"
+
+namespace karapace::core {
+namespace {
+
+bool is_flat(const store::EnvRecord& record) { return record.ownership != "mapped"; }
+
+runtime::TreeWorker worker_for(const store::StoreLayout& layout, const store::EnvRecord& record) {
+  return {layout, is_flat(record) ? Ownership::Flat : Ownership::Mapped};
+}
+
+/// What the record changes and everything after it, with an operation that recovery can end or forget.
+void carry_out(Engine::Impl& engine, store::Operation& operation, const store::SwitchPlan& plan,
+               const std::optional<store::SnapshotRecord>& snapshot, const store::EnvRecord& record) {
+  const store::StoreLayout& layout = *engine.layout;
+  const UniqueFd staging = operation.staging();
+  store::write_switch_plan(staging, plan);
+  engine.cancel.check();
+  if (snapshot) store::SnapshotLog(layout).append(record.env_id, {*snapshot});
+  // Everything that is staged, and what the user wrote, before the record that makes it the past.
+  sync_filesystem(staging);
+  store::MetadataStore(layout).put(record);
+  runtime::finish_switch_any_owner(layout, operation.op_id(), plan.flat);
+  store::publish_staged_layer(layout, staging, plan);
+  sync_filesystem(staging);
+}
+
+/// Runs `body` with an operation. What fails is taken back, or ended, at once.
+template <typename Body>
+void with_operation(Engine::Impl& engine, LockedEnvironment& locked, store::OpKind kind, Body&& body) {
+  const store::StoreLayout& layout = *engine.layout;
+  auto operation = store::Operation::begin(layout, kind, locked.record.env_id,
+                                           {{store::WalStep::Kind::FinishSwitch, locked.record.env_id}});
+  try {
+    body(operation);
+    operation.finish(engine.tree_remover());
+  } catch (...) {
+    {
+      // Recovery takes these locks itself.
+      const store::Operation dead = std::move(operation);
+      const FileLock sessions = std::move(locked.sessions);
+      const FileLock environment = std::move(locked.environment);
+    }
+    engine.recover();
+    throw;
+  }
+}
+
+store::SnapshotRecord make_snapshot(const store::EnvRecord& record, const store::CommitPreparation& prepared,
+                                    const CommitRequest& request) {
+  store::SnapshotRecord snapshot;
+  snapshot.parent = record.head;
+  snapshot.layer = prepared.hash.hex();
+  snapshot.layers = store::layer_stack(record);
+  snapshot.layers.push_back(snapshot.layer);
+  snapshot.ownership = record.ownership;
+  snapshot.kind = request.kind;
+  snapshot.message = request.message;
+  snapshot.created_at = next_update_time(record);
+  snapshot.entries = prepared.entries;
+  snapshot.bytes = prepared.bytes;
+  store::set_snapshot_id(snapshot);
+  return snapshot;
+}
+
+store::LayerRecord make_layer_record(const store::CommitPreparation& prepared, const std::string& ownership) {
+  store::LayerRecord layer;
+  layer.hash = prepared.hash;
+  layer.kind = store::LayerKind::Snapshot;
+  layer.index_object = prepared.hash;
+  layer.mtimes_object = prepared.mtimes;
+  layer.ownership = ownership;
+  layer.entries = prepared.entries;
+  layer.bytes = prepared.bytes;
+  return layer;
+}
+
+}  // namespace
+
+std::string next_update_time(const store::EnvRecord& record) {
+  std::string time;
+  do time = format_rfc3339(now());
+  while (time == record.updated_at);
+  return time;
+}
+
+bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& record) {
+  const std::string upper = "env/" + record.env_id + "/upper";
+  try {
+    return store::is_upper_clean(layout.open_dir(upper),
+                                 layout.open_dir("trees/" + store::layer_stack(record).back()),
+                                 is_flat(record), ::geteuid());
+  } catch (const SystemError& error) {
+    if (error.error_number() == EACCES || error.error_number() == EPERM) return false;
+    throw;
+  }
+}
+
+LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRecord& record,
+                                        std::string_view verb) {
+  const store::StoreLayout& layout = engine.open();
+  FileLock shared = layout.lock_shared([&] { engine.wait_note("a store-wide operation"); });
+  FileLock lock = layout.lock_environment(record.env_id, [&] {
+    engine.wait_note(fmt::format("another command that is changing {}", record.short_id));
+  });
+  EnvironmentView current = reload(layout, record.env_id);
+  const store::EnvState state = current.record.state;
+  if (state != store::EnvState::Built && state != store::EnvState::Frozen) {
+    throw Error(
+        ErrorCode::Conflict,
+        fmt::format("cannot {} {}: it is {}", verb, current.record.short_id, store::to_lower_string(state)),
+        fmt::format("karapace build {}", current.record.manifest_path));
+  }
+  auto sessions = runtime::lock_out_sessions(layout, record.env_id);
+  if (!sessions) {
+    current.state = store::EnvState::Running;
+    require_not_running(current, verb);
+  }
+  ensure_directory_at(layout.open_dir("env/" + record.env_id), "upper", 0755);
+  return {std::move(shared), std::move(lock), std::move(*sessions), std::move(current.record)};
+}
+
+CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked, const CommitRequest& request) {
+  const store::StoreLayout& layout = *engine.layout;
+  const std::string top = store::layer_stack(locked.record).back();
+  engine.ensure_trees({top}, locked.record.ownership);
+  CommitResult result;
+  result.head = locked.record.head;
+  if (is_upper_clean(layout, locked.record)) return result;
+
+  with_operation(engine, locked, store::OpKind::Commit, [&](store::Operation& operation) {
+    engine.progress.step("read", "what was written");
+    const store::CommitPreparation prepared =
+        worker_for(layout, locked.record)
+            .prepare_commit(locked.record.env_id, top, operation.staging_path(), engine.progress,
+                            engine.cancel);
+    if (!prepared.changed) return;
+    const store::SnapshotRecord snapshot = make_snapshot(locked.record, prepared, request);
+    store::EnvRecord record = locked.record;
+    record.snapshot_layers.push_back(snapshot.layer);
+    record.head = snapshot.id;
+    record.updated_at = snapshot.created_at;
+    store::stage_layer_record(operation.staging(), make_layer_record(prepared, record.ownership));
+    engine.progress.step("seal", {});
+    carry_out(engine, operation,
+              {.env_id = record.env_id,
+               .updated_at = record.updated_at,
+               .snapshot = snapshot.id,
+               .layer = prepared.hash,
+               .mtimes = prepared.mtimes,
+               .upper_inode = prepared.upper_inode,
+               .flat = is_flat(record)},
+              snapshot, record);
+    locked.record = std::move(record);
+    result.changed = true;
+    result.snapshot = snapshot;
+    result.head = snapshot.id;
+  });
+  return result;
+}
+
+void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRecord record) {
+  const store::StoreLayout& layout = *engine.layout;
+  const bool flat = is_flat(record);
+  with_operation(engine, locked, store::OpKind::Restore, [&](store::Operation& operation) {
+    const std::string top = store::layer_stack(record).back();
+    worker_for(layout, record).stage_fresh_upper(top, operation.staging_path(), engine.cancel);
+    const auto upper = stat_at(layout.open_dir("env/" + record.env_id), "upper");
+    KARAPACE_ASSERT(upper.has_value());
+    carry_out(engine, operation,
+              {.env_id = record.env_id,
+               .updated_at = record.updated_at,
+               .snapshot = std::nullopt,
+               .layer = std::nullopt,
+               .mtimes = {},
+               .upper_inode = upper->st_ino,
+               .flat = flat},
+              std::nullopt, record);
+    locked.record = std::move(record);
+  });
+}
+
+}  // namespace karapace::core

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is written in an environment becomes a layer, or is put aside, without copying it.
+//
+// An environment's upper directory changes hands in four steps, and the third decides:
+//   1. prepare_commit reads it and stages everything that needs space; it is not changed.
+//   2. The plan is written beside that, and all is made durable.
+//   3. The environment's record is replaced. Before that recovery forgets the operation, after it recovery
+//   ends it.
+//   4. The upper directory and a fresh one exchange their names; what was the upper is sealed and becomes
+//      trees/<layer>. Only names and attributes change.
+// So no file is ever an object and in an upper directory at the same time, and nobody can write to an object.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "karapace/base/cancel.hpp"
+#include "karapace/base/digest.hpp"
+#include "karapace/base/progress.hpp"
+#include "karapace/store/layer.hpp"
+#include "karapace/store/layout.hpp"
+
+namespace karapace::store {
+
+/// What an operation is about to do with an upper directory: staging/<op_id>/plan.
+struct SwitchPlan {
+  std::string env_id;
+  std::string updated_at;               // of the record that decides
+  std::optional<std::string> snapshot;  // id of the snapshot that was added for it
+  std::optional<Digest> layer;          // what the upper becomes; nothing: it is put aside
+  Digest mtimes;                        // of the layer
+  std::uint64_t upper_inode = 0;        // of the directory that is upper before
+  bool flat = true;
+};
+/// Not durable: the caller syncs the file system before it replaces the record.
+void write_switch_plan(FdRef staging, const SwitchPlan& plan);
+/// Nothing if the operation did not come so far. CorruptError.
+[[nodiscard]] std::optional<SwitchPlan> read_switch_plan(FdRef staging);
+
+struct CommitPreparation {
+  bool changed = false;  // false: the upper directory says nothing that is not below it
+  Digest hash;
+  Digest mtimes;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t upper_inode = 0;
+};
+struct CommitOptions {
+  bool flat = true;
+  unsigned threads = 2;
+  std::uint32_t build_uid =
+      0;  // mapped: who made the upper's root directory, as seen inside; it counts as root's
+};
+/// Step 1, inside the user namespace: reads `upper`, which lies on the tree `below`, and stages "index",
+/// "mtimes", "fresh" (an empty upper directory with the same attributes) and "copies" (objects for files that
+/// cannot be objects themselves). Changes nothing else and can be cancelled.
+[[nodiscard]] CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef objects,
+                                               const CommitOptions& options, ProgressSink& progress,
+                                               const CancelToken& cancel);
+/// Stages "fresh" alone, with the attributes of the tree `below`, for an upper directory that is put aside.
+void stage_fresh_upper(FdRef staging, FdRef below, bool flat);
+/// True if `upper` holds nothing and its own attributes are those of `below`: then there is nothing to
+/// commit. `build_uid` as in CommitOptions.
+[[nodiscard]] bool is_upper_clean(FdRef upper, FdRef below, bool flat, std::uint32_t build_uid);
+
+/// Step 4, inside the user namespace; may be repeated. `root` is the store's, `op_id` the operation whose
+/// staging directory has the plan.
+void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& progress,
+                         const CancelToken& cancel);
+/// Then the layer's index, times and record get their names. Not durable: the caller syncs the file system.
+void publish_staged_layer(const StoreLayout& layout, FdRef staging, const SwitchPlan& plan);
+/// For publish_staged_layer: stages the record.
+void stage_layer_record(FdRef staging, const LayerRecord& record);
+
+}  // namespace karapace::store

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps 1 and 4 of a commit: the work on trees.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_set>
+
+#include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/exchange.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/commit.hpp"
+#include "object_linker.hpp"
+#include "tree_walk.hpp"
+
+namespace karapace::store {
+namespace {
+
+constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
+constexpr const char* kFresh = "fresh";
+constexpr const char* kCopies = "copies";
+// A tree of root's files alone has the same index flat and mapped, and lies on the disk under different ids.
+// The mark gives it two names, so that one store can hold both.
+constexpr const char* kOwnershipMark = "user.karapace.ownership";
+constexpr const char* kMapped = "mapped";
+
+void set_mark(tree_io::Xattrs& xattrs, bool flat) {
+  std::erase_if(xattrs, [](const auto& item) { return item.first == kOwnershipMark; });
+  if (flat) return;
+  xattrs.emplace_back(kOwnershipMark, kMapped);
+  std::ranges::sort(xattrs);
+}
+
+/// A root directory as it is on disk.
+struct RootAttributes {
+  std::uint32_t mode = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  tree_io::Xattrs xattrs;
+  bool opaque = false;
+  bool operator==(const RootAttributes&) const = default;
+};
+
+RootAttributes root_attributes(FdRef dir, bool flat) {
+  const tree_io::FileInfo info = tree_io::info_of(dir);
+  SplitXattrs split = split_xattrs(tree_io::read_xattrs(dir), flat, "");
+  set_mark(split.kept, true);
+  return {tree_io::permissions(info.mode), flat ? 0 : info.uid, flat ? 0 : info.gid, std::move(split.kept),
+          split.opaque};
+}
+
+/// Builds make the first upper directory outside the user namespace, where they cannot give it to root.
+RootAttributes upper_attributes(FdRef upper, const RootAttributes& below, bool flat,
+                                std::uint32_t build_uid) {
+  RootAttributes found = root_attributes(upper, flat);
+  if (!flat && build_uid != 0 && found.uid == build_uid) {
+    found.uid = below.uid;
+    found.gid = below.gid;
+  }
+  return found;
+}
+
+void make_fresh(FdRef staging, const RootAttributes& attributes, std::int64_t mtime_ns, bool flat) {
+  make_directory_at(staging, kFresh, 0700);
+  const UniqueFd fresh = open_directory(staging, kFresh);
+  apply_attributes(fresh, {attributes.mode, attributes.uid, attributes.gid, mtime_ns, attributes.xattrs},
+                   flat);
+}
+
+void write_staged(FdRef staging, const std::string& name, std::string_view content) {
+  UniqueFd file = tree_io::create_file(staging, name);
+  write_all(file, content);
+  // The engine outside reads it under another id.
+  tree_io::set_mode(file, 0444);
+  file.close();
+}
+
+class Preparer {
+ public:
+  Preparer(FdRef upper, FdRef staging, FdRef objects, const CommitOptions& options, Walk walk)
+      : upper_(upper), staging_(staging), objects_(objects), options_(options), walk_(std::move(walk)) {
+    make_directory_at(staging_, kCopies, 0700);
+    copies_ = open_directory(staging_, kCopies);
+  }
+
+  std::vector<IndexEntry> run(ProgressSink& progress, const CancelToken& cancel) {
+    for_each_file(
+        upper_, walk_, options_.threads, [this](FdRef dir, std::size_t index) { read_file(dir, index); },
+        progress, cancel);
+    return sort_entries(std::move(walk_.entries));
+  }
+
+ private:
+  void read_file(FdRef dir, std::size_t index) {
+    IndexEntry& entry = walk_.entries[index];
+    const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
+    const tree_io::FileInfo info = tree_io::info_of(file);
+    if (info.size != entry.size || info.mtime_ns != entry.mtime_ns) {
+      throw Error(ErrorCode::Conflict, "it changed while it was read",
+                  "Stop what writes to it and try again.");
+    }
+    entry.xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path).kept;
+    entry.content = hash_unchanging(file, info);
+    const bool own_object =
+        walk_.flags[index] != kGroupHead && is_shareable(mode_on_disk(entry.mode, options_.flat));
+    if (entry.size > 0 && !own_object) stage_copy(file, entry.content.hex());
+  }
+
+  /// Now and not in step 4, because it needs space.
+  void stage_copy(FdRef file, const std::string& object) {
+    {
+      const std::lock_guard guard(mutex_);
+      if (exists_at(objects_, object) || !copied_.insert(object).second) return;
+    }
+    const UniqueFd copy = tree_io::create_file(copies_, object);
+    tree_io::copy_contents(file, copy);
+    tree_io::set_mode(copy, 0444);
+  }
+
+  FdRef upper_;
+  FdRef staging_;
+  FdRef objects_;
+  CommitOptions options_;
+  Walk walk_;
+  UniqueFd copies_;
+  std::mutex mutex_;
+  std::unordered_set<std::string> copied_;
+};
+
+std::vector<IndexEntry> staged_index(FdRef staging, const SwitchPlan& plan) {
+  const std::string index = read_file_at(staging, "index", kMaxIndex);
+  if (const Digest found = hash_bytes(index); found != *plan.layer)
+    throw CorruptError("the staged index", plan.layer->hex(), found.hex());
+  std::vector<IndexEntry> entries = decode_index(index);
+  apply_mtimes(entries, read_file_at(staging, "mtimes", kMaxIndex));
+  return entries;
+}
+
+bool is_inode(FdRef dir, const char* name, std::uint64_t inode) {
+  const std::optional<struct stat> info = stat_at(dir, name);
+  return info && S_ISDIR(info->st_mode) && info->st_ino == inode;
+}
+
+void publish_copies(FdRef staging, FdRef objects) {
+  const UniqueFd copies = open_directory(staging, kCopies);
+  for (const DirectoryEntry& copy : list_directory(copies)) {
+    if (!rename_at(copies, copy.name, objects, copy.name, Replace::No)) unlink_at(copies, copy.name);
+  }
+}
+
+}  // namespace
+
+bool is_upper_clean(FdRef upper, FdRef below, bool flat, std::uint32_t build_uid) {
+  if (!list_directory(upper).empty()) return false;
+  const RootAttributes lower = root_attributes(below, flat);
+  return upper_attributes(upper, lower, flat, build_uid) == lower;
+}
+
+void stage_fresh_upper(FdRef staging, FdRef below, bool flat) {
+  make_fresh(staging, root_attributes(below, flat), tree_io::info_of(below).mtime_ns, flat);
+}
+
+CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef objects,
+                                 const CommitOptions& options, ProgressSink& progress,
+                                 const CancelToken& cancel) {
+  CommitPreparation result;
+  const RootAttributes lower = root_attributes(below, options.flat);
+  const RootAttributes own = upper_attributes(upper, lower, options.flat, options.build_uid);
+  Walk walk = walk_tree(upper, WalkOptions{options.flat, nullptr}, cancel);
+  if (walk.entries.size() == 1 && own == lower) return result;
+
+  IndexEntry& root = walk.entries.front();
+  root.uid = own.uid;
+  root.gid = own.gid;
+  set_mark(root.xattrs, options.flat);
+  const tree_io::FileInfo info = tree_io::info_of(upper);
+  make_fresh(staging, own, info.mtime_ns, options.flat);
+  const std::vector<IndexEntry> entries =
+      Preparer(upper, staging, objects, options, std::move(walk)).run(progress, cancel);
+
+  const std::string index = encode_index(entries);
+  const std::string mtimes = encode_mtimes(entries);
+  write_staged(staging, "index", index);
+  write_staged(staging, "mtimes", mtimes);
+  result.changed = true;
+  result.hash = hash_bytes(index);
+  result.mtimes = hash_bytes(mtimes);
+  result.entries = entries.size();
+  for (const IndexEntry& entry : entries) result.bytes += entry.size;
+  result.upper_inode = info.inode;
+  return result;
+}
+
+void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& progress,
+                         const CancelToken& cancel) {
+  const UniqueFd staging = open_directory(root, "store/staging/" + op_id);
+  const std::optional<SwitchPlan> plan = read_switch_plan(staging);
+  if (!plan) throw Error(ErrorCode::NotFound, "operation " + op_id + " has no plan");
+  const UniqueFd environment = open_directory(root, "env/" + plan->env_id);
+  if (is_inode(environment, "upper", plan->upper_inode)) exchange_at(environment, "upper", staging, kFresh);
+  if (!plan->layer || !is_inode(staging, kFresh, plan->upper_inode)) return;
+
+  const UniqueFd objects = open_directory(root, "store/objects");
+  publish_copies(staging, objects);
+  const std::vector<IndexEntry> entries = staged_index(staging, *plan);
+  const UniqueFd tree = open_directory(staging, kFresh);
+  const IndexEntry& top = entries.front();
+  if (!plan->flat) {
+    tree_io::set_owner(tree, "", top.uid, top.gid);
+    tree_io::write_xattr(tree, kOwnershipMark, kMapped);
+  }
+  seal_known_tree(tree, objects, entries, plan->flat, progress, cancel);
+  // A tree of that name that is there already has the same files, and others may be using it: ours goes with
+  // the staging directory.
+  rename_at(staging, kFresh, open_directory(root, "trees"), plan->layer->hex(), Replace::No);
+}
+
+}  // namespace karapace::store

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// commit, snapshots, restore on the mock backend: real files in a real upper directory.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "cli_support.hpp"
+#include "karapace/base/file_at.hpp"
+
+namespace karapace::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CliSnapshot : public CliTest {
+ protected:
+  void SetUp() override { id_ = build_mock("dev", "'git'"); }
+
+  [[nodiscard]] fs::path upper() const { return fs::path(store()) / "env" / id_ / "upper"; }
+  void put(const std::string& name, std::string_view content) const {
+    fs::create_directories((upper() / name).parent_path());
+    fs::remove(upper() / name);  // as an overlay does: never into the file that is there
+    std::ofstream(upper() / name) << content;
+  }
+  [[nodiscard]] bool upper_is_empty() const { return fs::is_empty(upper()); }
+  std::string commit(const std::string& message) {
+    const Json done = karapace_json({"commit", "dev", "-m", message});
+    EXPECT_TRUE(done.at("changed").get<bool>());
+    return done.at("snapshot_hash").get<std::string>();
+  }
+  /// What the environment shows at `name`, without mounting it.
+  [[nodiscard]] std::string shown(const std::string& name) {
+    const Json record = karapace_json({"inspect", "dev"});
+    std::vector<fs::path> stack = {upper()};
+    for (auto layer = record.at("snapshot_layers").rbegin(); layer != record.at("snapshot_layers").rend();
+         ++layer)
+      stack.push_back(fs::path(store()) / "trees" / layer->get<std::string>());
+    for (const fs::path& tree : stack) {
+      std::ifstream file(tree / name);
+      if (file) return {std::istreambuf_iterator<char>(file), {}};
+    }
+    return "(missing)";
+  }
+  std::string id_;
+};
+
+TEST_F(CliSnapshot, CommitMovesWhatWasWrittenAndListsIt) {
+  put("etc/motd", "hello");
+  const std::string first = commit("first");
+  EXPECT_TRUE(upper_is_empty());
+  EXPECT_EQ(shown("etc/motd"), "hello");
+  put("etc/motd", "hello again");
+  const std::string second = commit("second");
+
+  const Json list = karapace_json({"snapshots", "dev"});
+  EXPECT_EQ(list.at("env_id"), id_);
+  ASSERT_EQ(list.at("snapshots").size(), 2U);
+  const Json& newest = list.at("snapshots").at(1);
+  EXPECT_EQ(newest.at("restore_hash"), second);
+  EXPECT_EQ(newest.at("parent"), first);
+  EXPECT_EQ(newest.at("message"), "second");
+  EXPECT_EQ(newest.at("kind"), "commit");
+  EXPECT_TRUE(newest.at("head").get<bool>());
+  EXPECT_FALSE(list.at("snapshots").at(0).at("head").get<bool>());
+  EXPECT_EQ(karapace({"verify-store"}).status, 0);
+}
+
+TEST_F(CliSnapshot, NothingToCommitIsSuccessAndNoSnapshot) {
+  const Json none = karapace_json({"commit", "dev"});
+  EXPECT_FALSE(none.at("changed").get<bool>());
+  EXPECT_TRUE(none.at("snapshot_hash").is_null());
+  EXPECT_TRUE(karapace_json({"snapshots"}).at("snapshots").empty());
+  put("a", "a");
+  const std::string first = commit("");
+  const auto before = snapshot();
+  const Json again = karapace_json({"commit"});
+  EXPECT_FALSE(again.at("changed").get<bool>());
+  EXPECT_EQ(again.at("snapshot_hash"), first);
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(CliSnapshot, RestoreBringsBackContentAndTakesExtrasAway) {
+  put("a", "one");
+  const std::string first = commit("one");
+  put("a", "two");
+  put("b", "extra");
+  const std::string second = commit("two");
+  const Json back = karapace_json({"restore", "dev", first});
+  EXPECT_EQ(back.at("restored_snapshot"), first);
+  EXPECT_TRUE(back.at("safety_snapshot").is_null());
+  EXPECT_EQ(shown("a"), "one");
+  EXPECT_EQ(shown("b"), "(missing)");
+  karapace_ok({"restore", "dev", second.substr(0, 8)});
+  EXPECT_EQ(shown("b"), "extra");
+  EXPECT_EQ(karapace({"verify-store"}).status, 0);
+}
+
+TEST_F(CliSnapshot, RestoreKeepsWhatWasNotCommitted) {
+  put("a", "one");
+  const std::string first = commit("one");
+  put("a", "not committed");
+  const Json back = karapace_json({"restore", "dev", first});
+  EXPECT_EQ(shown("a"), "one");
+  karapace_ok({"restore", "dev", back.at("safety_snapshot").get<std::string>()});
+  EXPECT_EQ(shown("a"), "not committed");
+}
+
+TEST_F(CliSnapshot, DiscardLosesWhatWasNotCommittedAndNothingElse) {
+  put("a", "one");
+  const std::string first = commit("one");
+  put("a", "not committed");
+  put("deep/er/file", "not committed");
+  const Json back = karapace_json({"restore", "--discard", "dev", first});
+  EXPECT_TRUE(back.at("safety_snapshot").is_null());
+  EXPECT_TRUE(upper_is_empty());
+  EXPECT_EQ(shown("a"), "one");
+  EXPECT_EQ(karapace_json({"snapshots"}).at("snapshots").size(), 1U);
+  EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/staging"));
+}
+
+TEST_F(CliSnapshot, SnapshotIsNamedByItsLayerToo) {
+  put("a", "one");
+  commit("one");
+  const std::string layer = karapace_json({"snapshots"}).at("snapshots").at(0).at("hash").get<std::string>();
+  put("a", "two");
+  commit("two");
+  karapace_ok({"restore", "dev", layer});
+  EXPECT_EQ(shown("a"), "one");
+}
+
+TEST_F(CliSnapshot, UnknownSnapshotChangesNothing) {
+  put("a", "one");
+  EXPECT_EQ(karapace({"restore", "dev", "0123456789"}).status, 1);  // makes the lock files
+  const auto before = snapshot();
+  const Json error = karapace_json({"restore", "dev", "0123456789"}, 1);
+  EXPECT_EQ(error.at("error").at("code"), "not_found");
+  EXPECT_EQ(karapace({"restore", "dev", "12"}).status, 1) << "too short to be the beginning of one";
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(CliSnapshot, MessageThatIsNoTextIsRefused) {
+  put("a", "one");
+  EXPECT_EQ(karapace({"commit", "dev", "-m", "\xff"}).status, 2);
+  EXPECT_EQ(karapace({"commit", "dev", "-m", std::string(5000, 'x')}).status, 2);
+  EXPECT_FALSE(upper_is_empty());
+}
+
+TEST_F(CliSnapshot, RunningEnvironmentIsNeitherCommittedNorRestored) {
+  put("a", "one");
+  const std::string first = commit("one");
+  put("a", "two");
+  Pipe input = make_pipe();
+  Pipe output = make_pipe();
+  ChildProcess session = spawn({.program = karapace_binary(),
+                                .arguments = {"exec", "dev", "--", "sh", "-c", "echo ready; cat"},
+                                .environment = environment_,
+                                .fds = {{input.read_end, 0}, {output.write_end, 1}},
+                                .working_directory = project()});
+  input.read_end.reset();
+  output.write_end.reset();
+  char ready[6] = {};
+  ASSERT_EQ(::read(output.read_end.get(), ready, sizeof ready), 6);
+  EXPECT_EQ(karapace_json({"commit", "dev"}, 1).at("error").at("code"), "conflict");
+  EXPECT_EQ(karapace_json({"restore", "dev", first}, 1).at("error").at("code"), "conflict");
+  input.write_end.reset();
+  EXPECT_EQ(session.wait(), 0);
+  EXPECT_EQ(karapace({"commit", "dev"}).status, 0);
+}
+
+TEST_F(CliSnapshot, DestroyTakesTheListOfSnapshotsWithIt) {
+  put("a", "one");
+  commit("one");
+  karapace_ok({"destroy", "--yes", "dev"});
+  EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/snapshots"));
+}
+
+}  // namespace
+}  // namespace karapace::test
