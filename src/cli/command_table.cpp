@@ -145,6 +145,9 @@ constexpr Argument kRenameArguments[] = {
     {.name = "new_name", .summary = "1 to 64 letters, digits, '-' and '_'; unique in the store"}};
 constexpr Example kRenameExamples[] = {{"karapace rename dev work", "Call dev work from now on"}};
 
+constexpr Example kFreezeExamples[] = {
+    {"karapace freeze dev", "From now on nothing in dev changes; it can still be entered"}};
+constexpr Example kThawExamples[] = {{"karapace thaw dev", "Let dev be written to again"}};
 constexpr Flag kGcFlags[] = {
     {.name = "dry-run", .summary = "Show what would be freed, to the byte, and change nothing"}};
 constexpr Example kGcExamples[] = {
@@ -286,6 +289,25 @@ constexpr CommandSpec kCommands[] = {
      .examples = kRenameExamples,
      .exit_notes = "2 if the name is not valid, 1 if it is taken.",
      .run = run_rename},
+    {.name = "freeze",
+     .summary = "Protect an environment from every change",
+     .description =
+         "Sessions in a frozen environment see everything and can write nothing: neither the system "
+         "nor the home of the environment. A commit or restore is still possible, thaw undoes "
+         "it, and so does a build of its manifest.",
+     .arguments = kEnvironment,
+     .flags = {},
+     .examples = kFreezeExamples,
+     .exit_notes = "1 if a session is open in it, or if it is not built.",
+     .run = run_freeze},
+    {.name = "thaw",
+     .summary = "Let a frozen environment be written to again",
+     .description = {},
+     .arguments = kEnvironment,
+     .flags = {},
+     .examples = kThawExamples,
+     .exit_notes = "1 if a session is open in it, or if it is not frozen.",
+     .run = run_thaw},
     {.name = "gc",
      .summary = "Free what no environment and no snapshot needs",
      .description =

@@ -71,7 +71,8 @@ std::optional<BuildResult> Build::try_up_to_date() {
   if (lock_ != *inputs_.old_lock) return std::nullopt;
   const store::StoreLayout& layout = *engine_.layout;
   const auto record = store::MetadataStore(layout).find(lock_.env_id);
-  if (!record || record->state == store::EnvState::Defined) return std::nullopt;
+  // A frozen or archived environment that is built again is to be used again.
+  if (!record || record->state != store::EnvState::Built) return std::nullopt;
   if (inputs_.name && !inputs_.name_is_default && record->name != inputs_.name) return std::nullopt;
   if (inputs_.name_is_default && !record->name && inputs_.name) return std::nullopt;
   if (record->base_layer != lock_.base_image_digest || record->dependency_layers != dependency_layers())
@@ -147,7 +148,8 @@ store::EnvRecord Build::make_record(std::optional<store::EnvRecord> existing) {
   inputs_.name = record.name;
   record.env_id = lock_.env_id;
   record.short_id = lock_.short_id;
-  if (record.state == store::EnvState::Defined) record.state = store::EnvState::Built;
+  if (record.state == store::EnvState::Frozen) progress_.note("it was frozen and can be written to again");
+  record.state = store::EnvState::Built;
   record.manifest_hash = objects.put(manifest_canonical_json(inputs_.manifest)).hex();
   record.lock_hash = objects.put(serialize_lock(lock_)).hex();
   record.base_layer = lock_.base_image_digest;

@@ -20,6 +20,8 @@ int run_rename(const Invocation& invocation);
 int run_commit(const Invocation& invocation);
 int run_snapshots(const Invocation& invocation);
 int run_restore(const Invocation& invocation);
+int run_freeze(const Invocation& invocation);
+int run_thaw(const Invocation& invocation);
 int run_gc(const Invocation& invocation);
 int run_doctor(const Invocation& invocation);
 int run_verify_store(const Invocation& invocation);

@@ -216,3 +216,17 @@ check_kill_of_any_process_needs_no_repair() {
   within 20 is_state dev Built || fail "the environment is not Built again"
   within 20 nobody_left || fail "processes left: $(our_processes)"
 }
+
+check_frozen_environments_cannot_be_written_to() {
+  expect_success karapace exec --root dev -- sh -c 'echo before > /srv/written'
+  expect_success karapace freeze dev
+  local write
+  for write in 'echo after > /srv/written' 'echo after > /etc/new' 'echo after > ~/new' 'rm /srv/written'; do
+    run_it karapace exec dev -- sh -c "$write"
+    [ "$status" != 0 ] || fail "a frozen environment was changed by: $write"
+    expect_contains "$write" "Read-only file system" "$errors"
+  done
+  expect_equal "what was written before" before "$(karapace exec dev -- cat /srv/written)"
+  expect_success karapace thaw dev
+  expect_success karapace exec --root dev -- rm /srv/written
+}

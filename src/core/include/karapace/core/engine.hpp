@@ -86,6 +86,11 @@ struct RestoreResult {
   std::optional<std::string> safety;  // id of the snapshot that keeps what was not committed
 };
 
+struct StateChange {
+  EnvironmentView environment;
+  bool changed = false;  // false: it was in that state already
+};
+
 enum class GcMode { DryRun, Collect };
 struct GcReport {
   store::GcPlan plan;
@@ -151,6 +156,10 @@ class Engine {
                         const RestoreOptions& options);
   /// Oldest first.
   [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment) const;
+
+  /// Built <-> Frozen. Sessions in a frozen environment cannot write to it. Conflict while one is open.
+  StateChange freeze(const EnvironmentView& environment);
+  StateChange thaw(const EnvironmentView& environment);
 
   /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
   /// lock and works with Access::Read.
