@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "impl.hpp"
-#include "karapace/base/durable.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
@@ -18,22 +17,6 @@ bool is_flat(const store::EnvRecord& record) { return record.ownership != "mappe
 
 runtime::TreeWorker worker_for(const store::StoreLayout& layout, const store::EnvRecord& record) {
   return {layout, is_flat(record) ? Ownership::Flat : Ownership::Mapped};
-}
-
-/// What the record changes and everything after it, with an operation that recovery can end or forget.
-void carry_out(Engine::Impl& engine, store::Operation& operation, const store::SwitchPlan& plan,
-               const std::optional<store::SnapshotRecord>& snapshot, const store::EnvRecord& record) {
-  const store::StoreLayout& layout = *engine.layout;
-  const UniqueFd staging = operation.staging();
-  store::write_switch_plan(staging, plan);
-  engine.cancel.check();
-  if (snapshot) store::SnapshotLog(layout).append(record.env_id, {*snapshot});
-  // Everything that is staged, and what the user wrote, before the record that makes it the past.
-  sync_filesystem(staging);
-  store::MetadataStore(layout).put(record);
-  runtime::finish_switch_any_owner(layout, operation.op_id(), plan.flat);
-  store::publish_staged_layer(layout, staging, plan);
-  sync_filesystem(staging);
 }
 
 /// Runs `body` with an operation. What fails is taken back, or ended, at once.
@@ -153,15 +136,16 @@ CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked, cons
     record.updated_at = snapshot.created_at;
     store::stage_layer_record(operation.staging(), make_layer_record(prepared, record.ownership));
     engine.progress.step("seal", {});
-    carry_out(engine, operation,
-              {.env_id = record.env_id,
-               .updated_at = record.updated_at,
-               .snapshot = snapshot.id,
-               .layer = prepared.hash,
-               .mtimes = prepared.mtimes,
-               .upper_inode = prepared.upper_inode,
-               .flat = is_flat(record)},
-              snapshot, record);
+    engine.cancel.check();
+    store::carry_out_switch(layout, operation,
+                            {.env_id = record.env_id,
+                             .updated_at = record.updated_at,
+                             .snapshot = snapshot.id,
+                             .layer = prepared.hash,
+                             .mtimes = prepared.mtimes,
+                             .upper_inode = prepared.upper_inode,
+                             .flat = is_flat(record)},
+                            snapshot, record, engine.switch_finisher());
     locked.record = std::move(record);
     result.changed = true;
     result.snapshot = snapshot;
@@ -178,15 +162,16 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
     worker_for(layout, record).stage_fresh_upper(top, operation.staging_path(), engine.cancel);
     const auto upper = stat_at(layout.open_dir("env/" + record.env_id), "upper");
     KARAPACE_ASSERT(upper.has_value());
-    carry_out(engine, operation,
-              {.env_id = record.env_id,
-               .updated_at = record.updated_at,
-               .snapshot = std::nullopt,
-               .layer = std::nullopt,
-               .mtimes = {},
-               .upper_inode = upper->st_ino,
-               .flat = flat},
-              std::nullopt, record);
+    engine.cancel.check();
+    store::carry_out_switch(layout, operation,
+                            {.env_id = record.env_id,
+                             .updated_at = record.updated_at,
+                             .snapshot = std::nullopt,
+                             .layer = std::nullopt,
+                             .mtimes = {},
+                             .upper_inode = upper->st_ino,
+                             .flat = flat},
+                            std::nullopt, record, engine.switch_finisher());
     locked.record = std::move(record);
   });
 }

@@ -29,7 +29,12 @@ Ownership ownership_of(const store::EnvRecord& record) {
 std::vector<std::string> trees_of(const store::EnvRecord& record) {
   const std::vector<std::string> stack = store::layer_stack(record);
   std::vector<std::string> trees;
-  for (auto layer = stack.rbegin(); layer != stack.rend(); ++layer) trees.push_back("trees/" + *layer);
+  for (auto layer = stack.rbegin(); layer != stack.rend(); ++layer) {
+    std::string tree = "trees/" + *layer;
+    // An overlay refuses a directory twice. Of two equal layers the upper one hides all that the lower one
+    // shows or hides, so that one is enough.
+    if (std::ranges::find(trees, tree) == trees.end()) trees.push_back(std::move(tree));
+  }
   return trees;
 }
 

@@ -44,6 +44,13 @@ std::optional<FileLock> lock_out_sessions(const StoreLayout& layout, const std::
                                LockMode::Exclusive);
 }
 
+void finish(const StoreLayout& layout, const std::string& op_id, bool flat, const SwitchFinisher& finisher) {
+  if (finisher) return finisher(op_id, flat);
+  // Once it began it ends: nothing here waits or takes long.
+  const CancelToken never;
+  finish_switch_trees(layout.root(), op_id, no_progress(), never);
+}
+
 void give_name(FdRef from, const char* name, FdRef to, const Digest& digest) {
   if (!exists_at(from, name)) return;
   // What is there has the same bytes, or verification finds it and a rebuild heals it.
@@ -100,6 +107,21 @@ void publish_staged_layer(const StoreLayout& layout, FdRef staging, const Switch
     rename_at(staging, kLayer, layout.layers(), plan.layer->hex(), Replace::Yes);
 }
 
+void carry_out_switch(const StoreLayout& layout, const Operation& operation, const SwitchPlan& plan,
+                      const std::optional<SnapshotRecord>& snapshot, const EnvRecord& record,
+                      const SwitchFinisher& finisher) {
+  KARAPACE_ASSERT(plan.updated_at == record.updated_at);
+  const UniqueFd staging = operation.staging();
+  write_switch_plan(staging, plan);
+  if (snapshot) SnapshotLog(layout).append(record.env_id, {*snapshot});
+  // Everything that is staged, and what the user wrote, before the record that makes it the past.
+  sync_filesystem(staging);
+  MetadataStore(layout).put(record);
+  finish(layout, operation.op_id(), plan.flat, finisher);
+  publish_staged_layer(layout, staging, plan);
+  sync_filesystem(staging);
+}
+
 /// A record that is the one of the plan says: it happened.
 StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, const std::string& env_id,
                          const SwitchFinisher& finisher) {
@@ -126,13 +148,7 @@ StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, co
   }
   const std::optional<FileLock> sessions = lock_out_sessions(layout, env_id);
   if (!sessions) return StepResult::Later;
-  if (finisher) {
-    finisher(op_id, plan->flat);
-  } else {
-    // Once it began it ends: nothing here waits or takes long.
-    const CancelToken never;
-    finish_switch_trees(layout.root(), op_id, no_progress(), never);
-  }
+  finish(layout, op_id, plan->flat, finisher);
   publish_staged_layer(layout, *staging, *plan);
   sync_filesystem(layout.root());
   return StepResult::Done;

@@ -203,6 +203,9 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
   const UniqueFd environment = open_directory(root, "env/" + plan->env_id);
   if (is_inode(environment, "upper", plan->upper_inode)) exchange_at(environment, "upper", staging, kFresh);
   if (!plan->layer || !is_inode(staging, kFresh, plan->upper_inode)) return;
+  // A tree of that name has the same files, and others may be using it: ours goes with the staging directory.
+  const UniqueFd trees = open_directory(root, "trees");
+  if (exists_at(trees, plan->layer->hex())) return;
 
   const UniqueFd objects = open_directory(root, "store/objects");
   publish_copies(staging, objects);
@@ -214,9 +217,7 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
     tree_io::write_xattr(tree, kOwnershipMark, kMapped);
   }
   seal_known_tree(tree, objects, entries, plan->flat, progress, cancel);
-  // A tree of that name that is there already has the same files, and others may be using it: ours goes with
-  // the staging directory.
-  rename_at(staging, kFresh, open_directory(root, "trees"), plan->layer->hex(), Replace::No);
+  rename_at(staging, kFresh, trees, plan->layer->hex(), Replace::No);
 }
 
 }  // namespace karapace::store

@@ -180,6 +180,23 @@ class Sealer {
   std::atomic<std::uint64_t> objects_shared_{0};
 };
 
+/// An earlier try may have died between making a file and giving it its name.
+bool remove_strays(FdRef tree, const Walk& walk, const std::vector<IndexEntry>& known) {
+  bool found = false;
+  for (const IndexEntry& entry : walk.entries) {
+    if (std::ranges::binary_search(known, entry.path, {}, &IndexEntry::path)) continue;
+    const std::string name = name_of(entry);
+    if (entry.type == EntryType::Directory || !name.starts_with(kTemporaryPrefix))
+      throw Error(ErrorCode::Conflict,
+                  fmt::format("\"{}\" appeared after it was read", printable(entry.path)));
+    const std::string parent =
+        entry.path.substr(0, entry.path.size() - std::min(entry.path.size(), name.size() + 1));
+    unlink_at(tree_io::open_tree_dir(tree, parent), name);
+    found = true;
+  }
+  return found;
+}
+
 }  // namespace
 
 Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
@@ -200,6 +217,7 @@ SealedTree seal_tree(FdRef tree, FdRef objects, const SealOptions& options, Prog
 void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
                      ProgressSink& progress, const CancelToken& cancel) {
   Walk walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
+  if (remove_strays(tree, walk, known)) walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
   static_cast<void>(
       Sealer(tree, objects, SealOptions{.flat = flat}, std::move(walk), &known).run(progress, cancel));
 }

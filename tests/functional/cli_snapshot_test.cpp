@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // commit, snapshots, restore on the mock backend: real files in a real upper directory.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -167,6 +168,69 @@ TEST_F(CliSnapshot, RunningEnvironmentIsNeitherCommittedNorRestored) {
   input.write_end.reset();
   EXPECT_EQ(session.wait(), 0);
   EXPECT_EQ(karapace({"commit", "dev"}).status, 0);
+}
+
+/// Runs the command with every call of the fault hook failing once, until nothing is disturbed any more.
+template <typename Before, typename After>
+void walk_faults(std::vector<std::pair<std::string, std::string>>& environment, const Before& act,
+                 const After& check) {
+  constexpr int kMaxCalls = 400;
+  for (const std::string kind : {"kill", "ENOSPC", "EIO"}) {
+    bool complete = false;
+    for (int n = 1; !complete && !testing::Test::HasFailure(); ++n) {
+      ASSERT_LT(n, kMaxCalls);
+      SCOPED_TRACE(fmt::format("fault {}:{}", n, kind));
+      environment.emplace_back("KARAPACE_FAULT", fmt::format("{}:{}", n, kind));
+      complete = act(n);
+      environment.pop_back();
+      check(n, complete);
+    }
+  }
+}
+
+TEST_F(CliSnapshot, CommitThatDiesAnywhereLosesNothing) {
+  std::size_t snapshots = 0;
+  walk_faults(
+      environment_,
+      [&](int n) {
+        put("a", std::to_string(n));
+        return karapace({"commit", "dev"}).status == 0;
+      },
+      [&](int n, bool done) {
+        const std::size_t before = snapshots;
+        // This opens the store for writing, so it recovers first.
+        const RunResult recovery = karapace({"-v", "stop", "dev"});
+        EXPECT_EQ(recovery.status, 1);
+        snapshots = karapace_json({"snapshots", "dev"}).at("snapshots").size();
+        EXPECT_EQ(shown("a"), std::to_string(n));
+        EXPECT_EQ(upper_is_empty(), snapshots == before + 1);
+        if (done) {
+          EXPECT_EQ(snapshots, before + 1);
+        }
+        EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/staging"));
+        EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/wal")) << recovery.err;
+      });
+  EXPECT_EQ(karapace({"verify-store"}).status, 0) << karapace({"verify-store"}).out;
+}
+
+TEST_F(CliSnapshot, RestoreThatDiesAnywhereIsDoneOrNot) {
+  put("a", "committed");
+  const std::string first = commit("one");
+  walk_faults(
+      environment_,
+      [&](int /*n*/) {
+        put("a", "not committed");
+        return karapace({"restore", "--discard", "dev", first}).status == 0;
+      },
+      [&](int /*n*/, bool done) {
+        EXPECT_EQ(karapace({"stop", "dev"}).status, 1);
+        EXPECT_EQ(shown("a"), upper_is_empty() ? "committed" : "not committed");
+        if (done) {
+          EXPECT_TRUE(upper_is_empty());
+        }
+        EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/staging"));
+      });
+  EXPECT_EQ(karapace({"verify-store"}).status, 0);
 }
 
 TEST_F(CliSnapshot, DestroyTakesTheListOfSnapshotsWithIt) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "commit_store.hpp"
 #include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/object_store.hpp"
@@ -109,6 +110,48 @@ State look_for_collected(const StoreLayout& layout) {
   return left.size() == 0 ? State::New : State::Old;
 }
 
+void prepare_upper(const StoreLayout& layout) {
+  const EnvRecord record = testing::make_environment(layout, 'a');
+  const UniqueFd upper = testing::open_upper(layout, record);
+  ensure_directory_at(upper, "sub", 0755);
+  write_into(upper, "file", "content");
+  write_into(upper, "same", "content");
+  write_into(upper, "sub/group", "of two names");
+  if (try_link_at(upper, "sub/group", upper, "sub/other") != LinkResult::Linked) throw_errno("link");
+  write_into(upper, "base", "above the base");
+}
+
+/// Whether the files of prepare_upper are in `tree`.
+bool has_files(FdRef tree) {
+  return read_file_at(tree, "file", 100) == "content" && read_file_at(tree, "same", 100) == "content" &&
+         read_file_at(tree, "sub/other", 100) == "of two names" &&
+         read_file_at(tree, "base", 100) == "above the base";
+}
+
+State look_for_commit(const StoreLayout& layout) {
+  const EnvRecord record = MetadataStore(layout).find(kEnv).value();
+  const UniqueFd upper = testing::open_upper(layout, record);
+  const std::vector<SnapshotRecord> snapshots = SnapshotLog(layout).read(kEnv).snapshots;
+  if (record.snapshot_layers.empty()) {
+    // Nobody may share a file with an upper directory.
+    const bool own = stat_at(upper, "file")->st_nlink == 1 && stat_at(upper, "sub/group")->st_nlink == 2;
+    return own && has_files(upper) && snapshots.empty() && !record.head ? State::Old : State::Neither;
+  }
+  if (!list_directory(upper).empty() || snapshots.size() != 1 || record.head != snapshots[0].id)
+    return State::Neither;
+  const bool there = LayerStore(layout).is_laid_out(Digest::parse(snapshots[0].layer));
+  return there && has_files(testing::open_top(layout, record)) ? State::New : State::Neither;
+}
+
+State look_for_discard(const StoreLayout& layout) {
+  const EnvRecord record = MetadataStore(layout).find(kEnv).value();
+  const UniqueFd upper = testing::open_upper(layout, record);
+  const bool empty = list_directory(upper).empty();
+  if (record.updated_at == testing::make_record('a').updated_at)
+    return !empty && has_files(upper) ? State::Old : State::Neither;
+  return empty ? State::New : State::Neither;
+}
+
 std::vector<Scenario> scenarios() {
   const EnvRecord before = make_record('a', "old-name");
   EnvRecord after = make_record('a', "new-name");
@@ -205,6 +248,10 @@ std::vector<Scenario> scenarios() {
          write_into(layout.objects(), ".tmp-half", "half");
        },
        collect, look_for_collected},
+      {"Commit", prepare_upper, [](const StoreLayout& layout) { testing::commit_environment(layout, kEnv); },
+       look_for_commit},
+      {"Discard", prepare_upper, [](const StoreLayout& layout) { testing::discard_to(layout, kEnv, {}); },
+       look_for_discard},
       {"Destroy",
        [=](const StoreLayout& layout) {
          MetadataStore(layout).put(before);

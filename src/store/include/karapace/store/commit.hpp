@@ -21,6 +21,9 @@
 #include "karapace/base/progress.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/metadata.hpp"
+#include "karapace/store/snapshot_log.hpp"
+#include "karapace/store/wal.hpp"
 
 namespace karapace::store {
 
@@ -73,5 +76,12 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
 void publish_staged_layer(const StoreLayout& layout, FdRef staging, const SwitchPlan& plan);
 /// For publish_staged_layer: stages the record.
 void stage_layer_record(FdRef staging, const LayerRecord& record);
+
+/// Steps 2 to 4 for an operation that has a FinishSwitch step and everything of step 1 in its staging
+/// directory: the snapshot is added, `record` replaces the environment's, and the upper directory changes
+/// hands. Durable on return.
+void carry_out_switch(const StoreLayout& layout, const Operation& operation, const SwitchPlan& plan,
+                      const std::optional<SnapshotRecord>& snapshot, const EnvRecord& record,
+                      const SwitchFinisher& finisher = {});
 
 }  // namespace karapace::store
