@@ -268,6 +268,7 @@ constexpr CommandSpec kCommands[] = {
      .examples = kInspectExamples,
      .exit_notes = {},
      .run = run_inspect},
+    kDiffSpec,
     kCommitSpec,
     kSnapshotsSpec,
     kRestoreSpec,

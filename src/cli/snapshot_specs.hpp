@@ -38,6 +38,23 @@ inline constexpr Example kRestoreExamples[] = {
     {"karapace restore dev 3fa9c1", "Make dev what it was; what was not committed becomes a snapshot first"},
     {"karapace restore --discard dev 3fa9c1", "The same, and forget what was not committed"}};
 
+inline constexpr Example kDiffExamples[] = {
+    {"karapace diff dev", "What was written in dev since the last commit"},
+    {"karapace diff dev --json | jq -r '.modified[]'", "Names for a script"}};
+inline constexpr CommandSpec kDiffSpec = {
+    .name = "diff",
+    .summary = "Show what was written in an environment since the last commit",
+    .description =
+        "Compares content, type, mode, owner, link target and extended attributes with what lies below: the "
+        "last snapshot, or what "
+        "was built. Times do not count. Works while the environment runs. On a terminal the list goes "
+        "through "
+        "$PAGER.",
+    .arguments = kSnapshotOptionalEnvironment,
+    .flags = {},
+    .examples = kDiffExamples,
+    .exit_notes = {},
+    .run = run_diff};
 inline constexpr CommandSpec kCommitSpec = {
     .name = "commit",
     .summary = "Keep what was written in an environment as a snapshot",

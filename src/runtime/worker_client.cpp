@@ -15,6 +15,7 @@
 #include "karapace/base/json.hpp"
 #include "karapace/runtime/sandbox.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/store/byte_text.hpp"
 #include "karapace/store/object_store.hpp"
 
 namespace karapace::runtime {
@@ -255,6 +256,25 @@ void TreeWorker::stage_fresh_upper(const std::string& below, const std::string& 
 void TreeWorker::finish_switch(const std::string& op_id) {
   CancelToken never;
   ask(store_, ownership_, {{"verb", "finish_switch"}, {"op_id", op_id}}, {}, no_progress(), never);
+}
+
+std::vector<store::TreeChange> TreeWorker::diff(const std::string& env_id,
+                                                const std::vector<std::string>& below, CancelToken& cancel) {
+  std::vector<std::string> lowers;
+  for (const std::string& layer : below) lowers.push_back("trees/" + layer);
+  const Json answer =
+      ask(store_, ownership_,
+          {{"verb", "diff"}, {"upper", "env/" + env_id + "/upper"}, {"lowers", lowers}, {"uid", ::geteuid()}},
+          {}, no_progress(), cancel);
+  std::vector<store::TreeChange> changes;
+  for (const Json& item : answer.at("changes")) {
+    store::TreeChange change;
+    change.path = store::hex_to_bytes(item.at(0).get<std::string>());
+    change.kind = static_cast<store::ChangeKind>(item.at(1).get<int>());
+    change.what = item.at(2).get<std::vector<std::string>>();
+    changes.push_back(std::move(change));
+  }
+  return changes;
 }
 
 void TreeWorker::remove(const std::string& relative) {

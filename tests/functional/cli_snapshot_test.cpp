@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // commit, snapshots, restore on the mock backend: real files in a real upper directory.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -119,6 +120,29 @@ TEST_F(CliSnapshot, DiscardLosesWhatWasNotCommittedAndNothingElse) {
   EXPECT_EQ(shown("a"), "one");
   EXPECT_EQ(karapace_json({"snapshots"}).at("snapshots").size(), 1U);
   EXPECT_TRUE(fs::is_empty(fs::path(store()) / "store/staging"));
+}
+
+TEST_F(CliSnapshot, DiffTellsAddedModifiedAndRemoved) {
+  EXPECT_FALSE(karapace_json({"diff", "dev"}).at("has_drift").get<bool>());
+  put("kept", "same");
+  put("changed", "old");
+  put("gone", "x");
+  commit("one");
+  EXPECT_FALSE(karapace_json({"diff"}).at("has_drift").get<bool>());
+  put("kept", "same");
+  put("changed", "new");
+  put("added", "x");
+  ASSERT_EQ(::mknod((upper() / "gone").c_str(), S_IFCHR, 0), 0);
+  const Json diff = karapace_json({"diff", "dev"});
+  EXPECT_EQ(diff.at("env_id"), id_);
+  EXPECT_EQ(diff.at("added"), Json({"added"}));
+  EXPECT_EQ(diff.at("modified"), Json({"changed"}));
+  EXPECT_EQ(diff.at("removed"), Json({"gone"}));
+  EXPECT_TRUE(diff.at("has_drift").get<bool>());
+  EXPECT_EQ(karapace_ok({"diff", "dev"}).out, "changes in dev:\n  + added\n  ~ changed\n  - gone\n");
+  commit("two");
+  EXPECT_EQ(shown("gone"), "(missing)");
+  EXPECT_FALSE(karapace_json({"diff"}).at("has_drift").get<bool>());
 }
 
 TEST_F(CliSnapshot, SnapshotIsNamedByItsLayerToo) {

@@ -14,9 +14,11 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/base/xattr.hpp"
+#include "karapace/store/byte_text.hpp"
 #include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/tree_diff.hpp"
 #include "worker/checksum.hpp"
 #include "worker/copy_tree.hpp"
 #include "worker/deb_control.hpp"
@@ -205,6 +207,16 @@ Json stage_fresh_upper(const Job& job) {
   return {};
 }
 
+Json diff(const Job& job) {
+  const store::DiffOptions options{.flat = job.flat, .build_uid = job.request.at("uid").get<std::uint32_t>()};
+  Json changes = Json::array();
+  for (const store::TreeChange& change :
+       store::diff_upper(open_directory(job.store, job.text("upper")), job.lowers(), options, job.cancel)) {
+    changes.push_back({store::bytes_to_hex(change.path), static_cast<int>(change.kind), change.what});
+  }
+  return {{"changes", changes}};
+}
+
 Json finish_switch(const Job& job) {
   // Whoever began this wants its end: a signal to the whole process group must not stop it half-way.
   const CancelToken never;
@@ -237,6 +249,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "prepare_commit") return prepare_commit(job);
   if (verb == "stage_fresh_upper") return stage_fresh_upper(job);
   if (verb == "finish_switch") return finish_switch(job);
+  if (verb == "diff") return diff(job);
   if (verb == "remove") return remove(job);
   if (verb == "sha256") return sha256(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));

@@ -20,6 +20,7 @@
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "karapace/store/tree_diff.hpp"
 
 namespace karapace::core {
 
@@ -154,6 +155,9 @@ class Engine {
   /// the digest of its layer. Conflict while a session is open.
   RestoreResult restore(const EnvironmentView& environment, std::string_view snapshot,
                         const RestoreOptions& options);
+  /// What was written since the environment was built, committed or restored. Changes nothing, also while it
+  /// runs.
+  [[nodiscard]] std::vector<store::TreeChange> diff(const EnvironmentView& environment) const;
   /// Oldest first.
   [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment) const;
 

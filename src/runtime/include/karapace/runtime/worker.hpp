@@ -14,6 +14,7 @@
 #include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/tree_diff.hpp"
 
 namespace karapace::runtime {
 
@@ -79,6 +80,10 @@ class TreeWorker {
   void stage_fresh_upper(const std::string& below, const std::string& staging_path, CancelToken& cancel);
   /// Step 4. Cannot be cancelled.
   void finish_switch(const std::string& op_id);
+  /// What env/<env_id>/upper changes in the trees below it, top first (digests of layers).
+  [[nodiscard]] std::vector<store::TreeChange> diff(const std::string& env_id,
+                                                    const std::vector<std::string>& below,
+                                                    CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an upper directory changes in the trees below it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "karapace/base/cancel.hpp"
+#include "karapace/base/unique_fd.hpp"
+
+namespace karapace::store {
+
+enum class ChangeKind : std::uint8_t { Added, Modified, Removed };
+
+struct TreeChange {
+  std::string path;  // bytes, relative; "" is the root directory
+  ChangeKind kind = ChangeKind::Added;
+  /// Of Modified: some of "type", "content", "target", "mode", "owner", "xattrs", in this order.
+  std::vector<std::string> what;
+  bool operator==(const TreeChange&) const = default;
+};
+
+struct DiffOptions {
+  bool flat = true;
+  std::uint32_t build_uid = 0;  // as in CommitOptions
+};
+/// Sorted by path. `lowers` top first. Looks at the upper directory and at what lies below it at the same
+/// paths, nothing else: of a directory that was removed there is one change, for itself. A file that was
+/// written and is what it was is no change; neither are times. The upper directory may be in use. Must run
+/// inside the user namespace.
+[[nodiscard]] std::vector<TreeChange> diff_upper(FdRef upper, const std::vector<UniqueFd>& lowers,
+                                                 const DiffOptions& options, const CancelToken& cancel);
+
+}  // namespace karapace::store
