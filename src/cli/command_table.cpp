@@ -148,6 +148,10 @@ constexpr Example kRenameExamples[] = {{"karapace rename dev work", "Call dev wo
 constexpr Example kFreezeExamples[] = {
     {"karapace freeze dev", "From now on nothing in dev changes; it can still be entered"}};
 constexpr Example kThawExamples[] = {{"karapace thaw dev", "Let dev be written to again"}};
+constexpr Example kArchiveExamples[] = {
+    {"karapace archive dev", "Keep dev for later in as little space as it takes"}};
+constexpr Example kUnarchiveExamples[] = {{"karapace unarchive dev", "Make dev ready to be entered again"}};
+constexpr Example kMigrateExamples[] = {{"karapace migrate", "Bring a store of format 1 to format 2"}};
 constexpr Flag kGcFlags[] = {
     {.name = "dry-run", .summary = "Show what would be freed, to the byte, and change nothing"}};
 constexpr Example kGcExamples[] = {
@@ -309,6 +313,26 @@ constexpr CommandSpec kCommands[] = {
      .examples = kThawExamples,
      .exit_notes = "1 if a session is open in it, or if it is not frozen.",
      .run = run_thaw},
+    {.name = "archive",
+     .summary = "Put an environment away, with everything written in it",
+     .description =
+         "What was written becomes a snapshot, and only the contents of files are kept; directories that no "
+         "other "
+         "environment needs go. An archived environment cannot be entered. unarchive brings it back, and so "
+         "does a build of its manifest.",
+     .arguments = kEnvironment,
+     .flags = {},
+     .examples = kArchiveExamples,
+     .exit_notes = "1 if a session is open in it, or if it is not built.",
+     .run = run_archive},
+    {.name = "unarchive",
+     .summary = "Make an archived environment ready to be entered again",
+     .description = {},
+     .arguments = kEnvironment,
+     .flags = {},
+     .examples = kUnarchiveExamples,
+     .exit_notes = {},
+     .run = run_unarchive},
     {.name = "gc",
      .summary = "Free what no environment and no snapshot needs",
      .description =
@@ -345,6 +369,18 @@ constexpr CommandSpec kCommands[] = {
      .examples = kVerifyExamples,
      .exit_notes = "3 if anything is damaged or missing.",
      .run = run_verify_store},
+    {.name = "migrate",
+     .summary = "Bring a store of an older format to this program's",
+     .description =
+         "Copies every file that will change to a backup in the store, rewrites the records and changes the "
+         "version "
+         "last. If it is interrupted, run it again. A store of a newer format is refused. Objects and layers "
+         "stay as they are.",
+     .arguments = {},
+     .flags = {},
+     .examples = kMigrateExamples,
+     .exit_notes = "1 if the store is newer; 3 if its version cannot be read. Then nothing was changed.",
+     .run = run_migrate},
     {.name = "completions",
      .summary = "Print the completion script for a shell",
      .description = {},

@@ -57,7 +57,7 @@ runtime::PreparedSession Engine::prepare_session(const EnvironmentView& environm
   }
   if (record.state == store::EnvState::Archived) {
     throw Error(ErrorCode::Conflict, fmt::format("environment {} is archived", record.short_id),
-                "build its manifest again to use it");
+                fmt::format("karapace unarchive {}", record.short_id));
   }
   impl_->ensure_trees(store::layer_stack(record), record.ownership);
 

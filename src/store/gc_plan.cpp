@@ -18,6 +18,7 @@
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "undo.hpp"
 #include "wal_entry.hpp"
 
 namespace karapace::store {
@@ -94,6 +95,14 @@ class Planner {
         hold_layers(path, "an operation was interrupted and could not be undone yet",
                     "stop the sessions of its environment and run gc again", false);
       }
+    }
+    const UniqueFd staging = layout_.staging();
+    for (const DirectoryEntry& entry : list_directory(staging)) {
+      if (exists_at(wal, wal_file_name(entry.name)) || !has_switch_plan(staging, entry.name)) continue;
+      hold_layers(
+          "store/staging/" + printable(entry.name),
+          "the journal entry of an unfinished commit or restore is lost, and what a user wrote may be here",
+          "save what is in it, then remove that directory");
     }
   }
 
@@ -300,7 +309,8 @@ class Planner {
     const UniqueFd wal = layout_.open_dir("store/wal");
     const UniqueFd staging = layout_.staging();
     for (const DirectoryEntry& entry : list_directory(staging)) {
-      if (!exists_at(wal, wal_file_name(entry.name))) add_leftover(staging, "store/staging", entry.name);
+      if (!exists_at(wal, wal_file_name(entry.name)) && !has_switch_plan(staging, entry.name))
+        add_leftover(staging, "store/staging", entry.name);
     }
     sweep_names();
   }

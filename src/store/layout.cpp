@@ -177,6 +177,47 @@ std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_pa
                       });
 }
 
+std::optional<StoreLayout> StoreLayout::open_any_version(const std::string& root_path) {
+  const std::string path = absolute(root_path);
+  return with_context([&] { return "opening the store " + path; },
+                      [&]() -> std::optional<StoreLayout> {
+                        UniqueFd root;
+                        try {
+                          root = open_path(path, kOpenDirectory);
+                        } catch (const SystemError& error) {
+                          if (error.error_number() == ENOENT) return std::nullopt;
+                          throw;
+                        }
+                        std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
+                        if (!store) return std::nullopt;
+                        return StoreLayout(path, std::move(root), std::move(*store));
+                      });
+}
+
+std::uint64_t StoreLayout::read_version() const {
+  std::optional<std::string> text;
+  try {
+    text = try_read_file_at(store_, kVersionFile, 4096);
+  } catch (const Error& error) {
+    throw CorruptError("store/version", "a small regular file", error.message());
+  }
+  if (!text) throw Error(ErrorCode::NotFound, fmt::format("{} has no version file", root_path_));
+  return parse_version(*text);
+}
+
+void StoreLayout::write_version() const {
+  OrderedJson version;
+  version["format_version"] = kFormatVersion;
+  replace_file(store_, kVersionFile, pretty_json(version));
+}
+
+void StoreLayout::ensure_directories() const {
+  for (const char* name : kTopDirectories) ensure_directory_at(root_, name, 0700);
+  for (const char* name : kStoreDirectories) ensure_directory_at(store_, name, 0700);
+  sync_directory(store_);
+  sync_directory(root_);
+}
+
 UniqueFd StoreLayout::objects() const { return open_directory(store_, "objects"); }
 UniqueFd StoreLayout::layers() const { return open_directory(store_, "layers"); }
 UniqueFd StoreLayout::metadata() const { return open_directory(store_, "metadata"); }

@@ -176,6 +176,16 @@ EnvRecord parse_record(std::string_view text, const std::string& env_id) {
   return record;
 }
 
+/// Of the values in the order in which format 1 wrote them, because its checksum was not over the bytes.
+std::string format_1_checksum(const Json& json) {
+  OrderedJson ordered;
+  for (const char* key : {"env_id", "short_id", "name", "state", "manifest_hash", "base_layer",
+                          "dependency_layers", "policy_layer", "created_at", "updated_at", "ref_count"}) {
+    if (const auto found = json.find(key); found != json.end()) ordered[key] = *found;
+  }
+  return hash_bytes(pretty_json(ordered)).hex();
+}
+
 std::string read_name_index(FdRef names, const std::string& name) {
   try {
     return try_read_file_at(names, name, 2 * Digest::kSize).value_or("");
@@ -193,6 +203,37 @@ FileLock lock_names(FdRef names) {
 }
 
 }  // namespace
+
+bool is_current_record(std::string_view text, const std::string& env_id) {
+  try {
+    static_cast<void>(parse_record(text, env_id));
+    return true;
+  } catch (const CorruptError&) {
+    return false;  // that is the answer
+  }
+}
+
+EnvRecord parse_format_1_record(std::string_view text, const std::string& env_id) {
+  const std::string what = "metadata of environment " + env_id;
+  EnvRecord record;
+  try {
+    const Json json = parse_json(text, what);
+    check(json.is_object(), "it is not a JSON object");
+    if (const auto checksum = json.find("checksum"); checksum != json.end() && !checksum->is_null()) {
+      // Missing members count as null there.
+      Json complete = json;
+      complete.emplace("name", nullptr);
+      complete.emplace("policy_layer", nullptr);
+      const bool right = *checksum == format_1_checksum(json) || *checksum == format_1_checksum(complete);
+      check(right, "its checksum is not that of its content");
+    }
+    record = from_json(json);
+  } catch (const Error& error) {
+    throw CorruptError(what, "a record of format 1", error.message());
+  }
+  if (record.env_id != env_id) throw CorruptError(what, "env_id " + env_id, record.env_id);
+  return record;
+}
 
 std::string_view to_string(EnvState state) noexcept { return entry_of(state).name; }
 std::string_view to_lower_string(EnvState state) noexcept { return entry_of(state).lower; }

@@ -172,6 +172,7 @@ void sweep_staging(const StoreLayout& layout, FdRef wal, const TreeRemover& remo
   if (!lock) return;
   for (const DirectoryEntry& entry : entries) {
     if (is_op_id(entry.name) && exists_at(wal, wal_file_name(entry.name))) continue;
+    if (has_switch_plan(staging, entry.name)) continue;
     try {
       // Only names that we make are handed to a remover, which puts them into a path.
       remove_tree(layout, "store/staging/" + entry.name, is_op_id(entry.name) ? remover : TreeRemover());
@@ -207,6 +208,17 @@ void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, co
   if (!exists_at(staging, op_id)) return;
   remove_tree(layout, "store/staging/" + op_id, remover);
   sync_directory(staging);
+}
+
+bool has_switch_plan(FdRef staging, const std::string& name) {
+  const auto directory = [&]() -> std::optional<UniqueFd> {
+    try {
+      return try_open_beneath(staging, name, O_PATH | O_DIRECTORY);
+    } catch (const SystemError&) {
+      return std::nullopt;  // a link or a file: nothing of ours
+    }
+  }();
+  return directory && exists_at(*directory, "plan");
 }
 
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,

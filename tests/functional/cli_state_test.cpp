@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// freeze and thaw on the real binary and the mock backend.
+// freeze, thaw, archive and unarchive on the real binary and the mock backend.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "cli_support.hpp"
@@ -53,6 +55,112 @@ TEST_F(CliState, ASessionKeepsItFromBeingFrozen) {
   EXPECT_NE(result.out.find("\"conflict\""), std::string::npos) << result.out << result.err;
   EXPECT_NE(result.out.find("status 1"), std::string::npos) << result.out;
   EXPECT_EQ(state(), "Built");
+}
+
+class CliArchive : public CliState {
+ protected:
+  void write_drift(const std::string& id, const std::string& content) {
+    std::ofstream(store() + "/env/" + id + "/upper/drift") << content;
+  }
+  std::size_t trees() const {
+    const fs::directory_iterator all(store() + "/trees");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+  /// What a session would see at /drift, from the layers that the record names.
+  std::string drift(const std::string& id) {
+    if (std::ifstream upper(store() + "/env/" + id + "/upper/drift"); upper)
+      return {std::istreambuf_iterator<char>(upper), {}};
+    const Json layers = karapace_json({"inspect", id}).at("snapshot_layers");
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+      if (std::ifstream file(store() + "/trees/" + layer->get<std::string>() + "/drift"); file)
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    return {};
+  }
+};
+
+TEST_F(CliArchive, ArchiveKeepsObjectsOnlyAndUnarchiveBringsEverythingBack) {
+  const std::string id = build_mock("dev", "'git'");
+  write_drift(id, "work");
+  const Json archived = karapace_json({"archive", "dev"});
+  EXPECT_EQ(archived.at("status"), "archived");
+  EXPECT_TRUE(archived.at("changed").get<bool>());
+  EXPECT_EQ(state(), "Archived");
+  EXPECT_EQ(trees(), 0U);
+  EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+  EXPECT_FALSE(karapace_json({"archive", "dev"}).at("changed").get<bool>());
+  EXPECT_EQ(karapace_json({"gc"}).at("removed_objects"), 0) << "it keeps what it needs";
+  const RunResult refused = karapace({"exec", "dev", "--", "true"});
+  EXPECT_EQ(refused.status, 125);
+  EXPECT_NE(refused.err.find("karapace unarchive"), std::string::npos) << refused.err;
+  EXPECT_EQ(karapace({"freeze", "dev"}).status, 1);
+
+  EXPECT_EQ(karapace_json({"unarchive", "dev"}).at("status"), "unarchived");
+  EXPECT_EQ(state(), "Built");
+  EXPECT_EQ(trees(), 3U);
+  EXPECT_EQ(drift(id), "work");
+  EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+  karapace_ok({"exec", "dev", "--", "true"});
+}
+
+TEST_F(CliArchive, TreesThatOthersUseStay) {
+  build_mock("dev", "'git'");
+  fs::remove(project() + "/karapace.lock");
+  build_mock("other", "'curl'");
+  karapace_ok({"freeze", "dev"});
+  karapace_ok({"archive", "dev"});
+  EXPECT_EQ(trees(), 2U);
+  karapace_ok({"exec", "other", "--", "true"});
+}
+
+TEST_F(CliArchive, BuildOfTheManifestBringsItBackWithWhatWasWritten) {
+  const std::string id = build_mock("dev", "'git'");
+  write_drift(id, "work");
+  karapace_ok({"archive", "dev"});
+  EXPECT_EQ(karapace_json({"build"}).at("env_id"), id);
+  EXPECT_EQ(state(), "Built");
+  karapace_ok({"exec", "dev", "--", "true"});
+  EXPECT_EQ(drift(id), "work");
+}
+
+TEST_F(CliArchive, MayFailOrDieAtEveryStep) {
+  const std::string id = build_mock("dev", "'git'");
+  write_drift(id, "work");
+  const std::string saved = project() + "/saved";
+  for (const std::string verb : {"archive", "unarchive"}) {
+    ASSERT_EQ(run_program("cp", {"-a", store(), saved}).status, 0);
+    const auto with_fault = [&](const std::string& fault) {
+      fs::remove_all(store());
+      EXPECT_EQ(run_program("cp", {"-a", saved, store()}).status, 0);
+      environment_.emplace_back("KARAPACE_FAULT", fault);
+      const RunResult result = karapace({verb, "dev"});
+      environment_.pop_back();
+      return result;
+    };
+    // The worker counts for itself; the command itself writes the largest number.
+    ASSERT_EQ(with_fault("count:" + project() + "/count").status, 0);
+    int calls = 0;
+    std::ifstream counts(project() + "/count");
+    for (int n = 0; counts >> n;) calls = std::max(calls, n);
+    fs::remove(project() + "/count");
+    ASSERT_GT(calls, 3);
+    for (const std::string kind : {"ENOSPC", "kill"}) {
+      for (int n = 1; n <= calls && !HasFailure(); ++n) {
+        SCOPED_TRACE(fmt::format("{} {}:{}", verb, n, kind));
+        with_fault(fmt::format("{}:{}", n, kind));
+        karapace_ok({"rename", "dev", "dev"});  // whoever writes next recovers
+        EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+        if (state() == "Archived") karapace_ok({"unarchive", "dev"});
+        EXPECT_EQ(state(), "Built");
+        karapace_ok({"exec", "dev", "--", "true"});
+        EXPECT_EQ(drift(id), "work");
+        karapace_ok({"gc"});
+        EXPECT_EQ(drift(id), "work");
+      }
+    }
+    with_fault("count:/dev/null");
+    fs::remove_all(saved);
+  }
 }
 
 TEST_F(CliState, FreezeMayFailOrDieAtEveryStep) {

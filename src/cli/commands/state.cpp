@@ -43,4 +43,11 @@ int run_freeze(const Invocation& invocation) {
 }
 int run_thaw(const Invocation& invocation) { return change_state(invocation, &core::Engine::thaw, "thawed"); }
 
+int run_archive(const Invocation& invocation) {
+  return change_state(invocation, &core::Engine::archive, "archived");
+}
+int run_unarchive(const Invocation& invocation) {
+  return change_state(invocation, &core::Engine::unarchive, "unarchived");
+}
+
 }  // namespace karapace::cli

@@ -10,6 +10,7 @@
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "karapace/store/wal.hpp"
 #include "test_store.hpp"
 
 namespace karapace::store {
@@ -244,6 +245,20 @@ TEST_F(Gc, AnUnfinishedOperationKeepsWhatItMayNeed) {
   write(layout.open_dir("store/wal/corrupt"), "entry", "garbage");
   EXPECT_TRUE(plan().layers.empty());
   EXPECT_TRUE(plan().holds.at(0).damage);
+}
+
+TEST_F(Gc, WhatAUserWroteIsNotLostWithTheJournalEntryOfACommit) {
+  make_layer("maybe");
+  const std::string operation(32, 'c');
+  ensure_directory_at(layout.staging(), operation + "/fresh");
+  write(layout.staging(), operation + "/fresh/work", "what a user wrote");
+  write(layout.staging(), operation + "/plan", "the plan of a switch");
+  recover(layout);
+  const GcPlan careful = plan();
+  EXPECT_EQ(careful.size(), 0U);
+  EXPECT_EQ(careful.holds.size(), 1U);
+  collect();
+  EXPECT_TRUE(has("store/staging/" + operation + "/fresh/work"));
 }
 
 TEST_F(Gc, ArchivedEnvironmentsKeepLayersButNoTrees) {

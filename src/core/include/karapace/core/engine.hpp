@@ -164,6 +164,11 @@ class Engine {
   /// Built <-> Frozen. Sessions in a frozen environment cannot write to it. Conflict while one is open.
   StateChange freeze(const EnvironmentView& environment);
   StateChange thaw(const EnvironmentView& environment);
+  /// Keeps an environment as objects only: what was written in it becomes a snapshot, trees that nothing else
+  /// needs go. Conflict while a session is open.
+  StateChange archive(const EnvironmentView& environment);
+  /// Lays everything out again; Built afterwards.
+  StateChange unarchive(const EnvironmentView& environment);
 
   /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
   /// lock and works with Access::Read.

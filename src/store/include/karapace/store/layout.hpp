@@ -47,6 +47,15 @@ class StoreLayout {
   /// Opens for reading only: creates nothing, works on a read-only file system. Nothing if there is no store.
   [[nodiscard]] static std::optional<StoreLayout> open_existing(const std::string& root);
 
+  /// For `migrate`: whatever the version is. Nothing if there is no store.
+  [[nodiscard]] static std::optional<StoreLayout> open_any_version(const std::string& root);
+  /// NotFound without a version file, CorruptError if it is none.
+  [[nodiscard]] std::uint64_t read_version() const;
+  /// Durably writes the version of this program: from here on the store is of its format.
+  void write_version() const;
+  /// Makes what is missing of the directories.
+  void ensure_directories() const;
+
   [[nodiscard]] const std::string& root_path() const noexcept { return root_path_; }
   [[nodiscard]] FdRef root() const noexcept { return root_; }
   [[nodiscard]] FdRef store() const noexcept { return store_; }

@@ -43,6 +43,12 @@ struct EnvRecord {
 /// directory.
 [[nodiscard]] std::vector<std::string> layer_stack(const EnvRecord& record);
 
+/// True if `text` is what MetadataStore would read as the record of `env_id`.
+[[nodiscard]] bool is_current_record(std::string_view text, const std::string& env_id);
+/// A record of format 1: a checksum is optional, but right if there is one; name and policy_layer may be
+/// missing. CorruptError.
+[[nodiscard]] EnvRecord parse_format_1_record(std::string_view text, const std::string& env_id);
+
 /// Valid: 1 to 64 of [A-Za-z0-9_-], not 64 hex digits. Throws InvalidInput.
 void check_env_name(std::string_view name);
 
