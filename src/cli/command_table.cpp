@@ -159,8 +159,11 @@ constexpr Example kGcExamples[] = {
     {"karapace gc", "Free it"},
 };
 constexpr Example kDoctorExamples[] = {{"karapace doctor", "Check this machine and the store"}};
+constexpr Flag kVerifyFlags[] = {
+    {.name = "repair", .summary = "Heal what has a source: trees, objects, or where a package came from"}};
 constexpr Example kVerifyExamples[] = {
-    {"karapace verify-store", "Read everything back and compare it with its digest"}};
+    {"karapace verify-store", "Read everything back and compare it with its digest"},
+    {"karapace verify-store --repair", "The same, and heal what can be healed"}};
 
 // completions, man-pages, help
 constexpr Argument kCompletionsArguments[] = {{.name = "shell",
@@ -362,10 +365,14 @@ constexpr CommandSpec kCommands[] = {
      .run = run_doctor},
     {.name = "verify-store",
      .summary = "Check every byte in the store against its digest",
-     .description = "Hashes objects, layers, trees and records again and checks every reference between "
-                    "them. Changes nothing.",
+     .description =
+         "Hashes objects, layers, trees and records again and checks every reference between "
+         "them. Changes nothing, unless --repair is given: then an object is taken from a tree that has "
+         "the same bytes or fetched again, a tree is laid out from its objects, a layer's record is "
+         "made from its tree, and a damaged build record is dropped. What is left is named with the "
+         "environments that it affects.",
      .arguments = {},
-     .flags = {},
+     .flags = kVerifyFlags,
      .examples = kVerifyExamples,
      .exit_notes = "3 if anything is damaged or missing.",
      .run = run_verify_store},

@@ -92,9 +92,4 @@ EnvironmentList Engine::list() const {
   return result;
 }
 
-store::IntegrityReport Engine::verify_store() {
-  if (!impl_->layout) return {};
-  return store::verify_store(*impl_->layout, impl_->progress, impl_->cancel);
-}
-
 }  // namespace karapace::core

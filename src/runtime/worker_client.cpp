@@ -277,6 +277,26 @@ std::vector<store::TreeChange> TreeWorker::diff(const std::string& env_id,
   return changes;
 }
 
+std::vector<std::string> TreeWorker::tree_faults(const store::LayerRecord& layer, CancelToken& cancel) {
+  return ask(store_, ownership_,
+             {{"verb", "check_tree"}, {"layer", layer.hash.hex()}, {"index", layer.index_object.hex()}}, {},
+             no_progress(), cancel)
+      .at("faults")
+      .get<std::vector<std::string>>();
+}
+
+std::vector<std::pair<Digest, std::string>> TreeWorker::object_faults(const std::vector<Digest>& objects,
+                                                                      CancelToken& cancel) {
+  Json names = Json::array();
+  for (const Digest& object : objects) names.push_back(object.hex());
+  const Json answer = ask(store_, ownership_, {{"verb", "check_objects"}, {"objects", std::move(names)}}, {},
+                          no_progress(), cancel);
+  std::vector<std::pair<Digest, std::string>> bad;
+  for (const Json& fault : answer.at("bad"))
+    bad.emplace_back(Digest::parse(fault.at(0).get<std::string>()), fault.at(1).get<std::string>());
+  return bad;
+}
+
 void TreeWorker::remove(const std::string& relative) {
   // A token of its own: this is how a cancelled build is cleaned up. A second Ctrl-C ends the process anyway.
   CancelToken unasked;

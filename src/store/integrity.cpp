@@ -3,6 +3,7 @@
 // layers. Faults of objects are told with the environments that need them, so they are put together last.
 #include "karapace/store/integrity.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,20 +22,26 @@
 #include "karapace/base/text.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
+#include "karapace/store/snapshot_log.hpp"
 #include "wal_entry.hpp"
 
 namespace karapace::store {
 namespace {
 
-constexpr unsigned kThreads = 2;
+constexpr unsigned kMaxThreads = 8;
 constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 bool is_denied(const Error& error) { return error.code() == ErrorCode::PermissionDenied; }
 
 class Verifier {
  public:
-  Verifier(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel)
-      : layout_(layout), progress_(progress), cancel_(cancel), objects_dir_(layout.objects()) {}
+  Verifier(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel,
+           const InsideChecks& inside)
+      : layout_(layout),
+        progress_(progress),
+        cancel_(cancel),
+        inside_(inside),
+        objects_dir_(layout.objects()) {}
 
   IntegrityReport run() {
     check_objects();
@@ -43,12 +50,15 @@ class Verifier {
     check_layers();
     progress_.step("verify", "environments");
     check_metadata();
+    check_builds();
+    check_places();
     check_log();
     for (auto& [digest, reason] : bad_objects_) {
       add_fault("object", digest.hex(), reason, environments_of(layers_with_bad_object_[digest]));
     }
     report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;
-    report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - bad_records_.size();
+    report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - missing_layers_.size() -
+                     bad_records_.size();
     return std::move(report_);
   }
 
@@ -95,10 +105,24 @@ class Verifier {
     };
     {
       std::vector<std::jthread> helpers;
-      for (unsigned i = 1; i < kThreads; ++i) helpers.emplace_back([&work] { work(false); });
+      const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
+      for (unsigned i = 1; i < threads; ++i) helpers.emplace_back([&work] { work(false); });
       work(true);
     }
     if (failure) std::rethrow_exception(failure);
+    check_denied_objects();
+  }
+
+  /// Objects of subordinate ids that their owner has closed to others.
+  void check_denied_objects() {
+    if (denied_.empty()) return;
+    try {
+      if (!inside_.objects) throw Error(ErrorCode::PermissionDenied, "of a subordinate id");
+      for (auto& [digest, reason] : inside_.objects(denied_)) bad_objects_.emplace(digest, std::move(reason));
+      report_.objects_checked += denied_.size();
+    } catch (const Error&) {
+      for (const Digest& digest : denied_) report_.unreadable.push_back("object " + digest.hex());
+    }
   }
 
   void check_object(const Digest& digest) {
@@ -118,7 +142,7 @@ class Verifier {
     }
     const std::lock_guard guard(mutex_);
     if (denied) {
-      report_.unreadable.push_back("object " + digest.hex());
+      denied_.push_back(digest);
       return;
     }
     ++report_.objects_checked;
@@ -205,19 +229,20 @@ class Verifier {
     const std::optional<UniqueFd> tree =
         try_open_beneath(layout_.trees(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!tree) return;
-    if (record.ownership == "mapped") {
+    const bool mapped = record.ownership == "mapped";
+    if (mapped && !inside_.tree) {
       report_.unreadable.push_back("tree " + name);
       return;
     }
     try {
-      const UniqueFd readable = open_directory(layout_.trees(), name);
-      const std::vector<std::string> faults =
-          find_tree_faults(readable, objects_dir_, entries, true, cancel_);
+      const std::vector<std::string> faults = mapped ? inside_.tree(record)
+                                                     : find_tree_faults(open_directory(layout_.trees(), name),
+                                                                        objects_dir_, entries, true, cancel_);
       ++report_.trees_checked;
       if (!faults.empty())
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
     } catch (const Error& error) {
-      if (is_denied(error)) {
+      if (mapped || is_denied(error)) {
         report_.unreadable.push_back("tree " + name);
       } else {
         ++report_.trees_checked;
@@ -245,6 +270,10 @@ class Verifier {
       if (!added)
         bad_record(record, fmt::format("the name '{}' is also that of {}", *record.name, first->second));
     }
+    check_snapshots();
+    for (const std::string& name : missing_layers_)
+      add_fault("layer", name, "its record is missing", environments_of({name}));
+    report_.layers_checked += missing_layers_.size();
     for (auto& [name, reason] : bad_layers_)
       add_fault("layer", printable(name), reason, environments_of({name}));
     for (auto& [name, reason] : bad_trees_) add_fault("tree", name, reason, environments_of({name}));
@@ -262,6 +291,7 @@ class Verifier {
       users_[layer].insert(record.env_id);
       if (!layers_.contains(layer) && !bad_layers_.contains(layer)) {
         bad_record(record, fmt::format("layer {} is missing", layer));
+        missing_layers_.insert(layer);
       } else if (record.state != EnvState::Archived && !exists_at(layout_.trees(), layer)) {
         bad_trees_.emplace(layer, "the tree is missing");
       }
@@ -271,6 +301,64 @@ class Verifier {
       const Digest digest = Digest::parse(object);
       if (!present_.contains(digest) || bad_objects_.contains(digest)) {
         bad_record(record, fmt::format("object {} is damaged or missing", object));
+      }
+    }
+  }
+
+  void check_snapshots() {
+    const SnapshotLog log(layout_);
+    std::vector<BadRecord> strangers;
+    for (const std::string& env_id : log.environments(&strangers)) {
+      try {
+        const SnapshotList list = log.read(env_id);
+        for (const BadRecord& bad : list.bad)
+          add_fault("snapshot", env_id, fmt::format("{}: {}", bad.file, bad.reason), {env_id});
+        for (const SnapshotRecord& snapshot : list.snapshots) check_snapshot(env_id, snapshot);
+      } catch (const Error& error) {
+        add_fault("snapshot", env_id, error.message(), {env_id});
+      }
+    }
+    for (const BadRecord& bad : strangers) add_fault("snapshot", printable(bad.file), bad.reason);
+  }
+
+  void check_snapshot(const std::string& env_id, const SnapshotRecord& snapshot) {
+    for (const std::string& layer : snapshot.layers) {
+      users_[layer].insert(env_id);
+      if (!layers_.contains(layer) && !bad_layers_.contains(layer))
+        add_fault("snapshot", env_id,
+                  fmt::format("layer {} of snapshot {} is missing", layer, snapshot.id.substr(0, 12)),
+                  {env_id});
+    }
+  }
+
+  // --- what is only a help, and what should not be there
+
+  void check_builds() {
+    const UniqueFd builds = layout_.open_dir("store/builds");
+    const BuildCache cache(layout_);
+    for (const DirectoryEntry& entry : list_directory(builds)) {
+      if (entry.name.starts_with(kTemporaryPrefix)) continue;
+      const bool good = Digest::is_valid(entry.name) && entry.type != DT_LNK &&
+                        cache.find(Digest::parse(entry.name)).has_value();
+      if (!good) add_fault("build", printable(entry.name), "it is no build record");
+    }
+  }
+
+  /// Links and files where only directories may be: nobody follows them, but somebody put them there.
+  void check_places() {
+    for (const auto& [place, kind] : {std::pair{"trees", "tree"}, std::pair{"env", "environment"}}) {
+      const UniqueFd dir = layout_.open_dir(place);
+      for (const DirectoryEntry& entry : list_directory(dir)) {
+        if (entry.name.starts_with(kTemporaryPrefix)) continue;
+        const auto info = stat_at(dir, entry.name);
+        if (!info || bad_trees_.contains(entry.name)) continue;
+        if (!Digest::is_valid(entry.name)) {
+          add_fault(kind, printable(entry.name), "its name is not one of ours");
+        } else if (S_ISLNK(info->st_mode)) {
+          add_fault(kind, entry.name, "it is a symbolic link, which is never followed", {});
+        } else if (!S_ISDIR(info->st_mode)) {
+          add_fault(kind, entry.name, "it is not a directory");
+        }
       }
     }
   }
@@ -304,14 +392,17 @@ class Verifier {
   const StoreLayout& layout_;
   ProgressSink& progress_;
   const CancelToken& cancel_;
+  const InsideChecks& inside_;
   UniqueFd objects_dir_;
   IntegrityReport report_;
+  std::vector<Digest> denied_;
   std::mutex mutex_;                          // report_ and bad_objects_ while objects are hashed
   std::unordered_map<Digest, bool> present_;  // false: named by something, but not there
   std::map<Digest, std::string> bad_objects_;
   std::map<Digest, std::set<std::string>> layers_with_bad_object_;
   std::set<std::string> layers_;
   std::map<std::string, std::string> bad_layers_;
+  std::set<std::string> missing_layers_;  // named by a record of an environment
   std::map<std::string, std::string> bad_trees_;
   std::set<std::string> bad_records_;
   std::map<std::string, std::set<std::string>> users_;  // of layers: env ids
@@ -319,8 +410,9 @@ class Verifier {
 
 }  // namespace
 
-IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel) {
-  return Verifier(layout, progress, cancel).run();
+IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel,
+                             const InsideChecks& inside) {
+  return Verifier(layout, progress, cancel, inside).run();
 }
 
 }  // namespace karapace::store

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <vector>
 
 #include "commands/commands.hpp"
 #include "context.hpp"
@@ -21,17 +22,25 @@ Json fault_json(const store::IntegrityFault& fault) {
           {"affects", fault.affects}};
 }
 
-OrderedJson report_json(const store::IntegrityReport& report) {
+Json repaired_json(const std::vector<store::Repaired>& repaired) {
+  Json json = Json::array();
+  for (const store::Repaired& item : repaired)
+    json.push_back({{"kind", item.kind}, {"hash", item.hash}, {"how", printable(item.how, 4096)}});
+  return json;
+}
+
+Json report_json(const store::IntegrityReport& report) {
   Json failures = Json::array();
   for (const store::IntegrityFault& fault : report.failed) failures.push_back(fault_json(fault));
-  return OrderedJson(Json{{"checked", report.checked},
-                          {"passed", report.passed},
-                          {"failed", report.failed.size()},
-                          {"failures", std::move(failures)},
-                          {"layers_checked", report.layers_checked},
-                          {"metadata_checked", report.metadata_checked},
-                          {"objects_checked", report.objects_checked},
-                          {"trees_checked", report.trees_checked}});
+  return Json{{"checked", report.checked},
+              {"passed", report.passed},
+              {"failed", report.failed.size()},
+              {"failures", std::move(failures)},
+              {"layers_checked", report.layers_checked},
+              {"metadata_checked", report.metadata_checked},
+              {"objects_checked", report.objects_checked},
+              {"trees_checked", report.trees_checked},
+              {"unreadable", report.unreadable}};
 }
 
 std::string describe(const store::IntegrityReport& report, bool colour) {
@@ -42,6 +51,8 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
     for (const std::string& env_id : fault.affects)
       text += fmt::format("     affects {}\n", printable(env_id));
   }
+  for (const std::string& name : report.unreadable)
+    text += fmt::format("not checked, because it belongs to a subordinate id: {}\n", printable(name));
   return text + fmt::format("{} of {} passed ({} objects, {} layers, {} trees, {} records)\n", report.passed,
                             report.checked, report.objects_checked, report.layers_checked,
                             report.trees_checked, report.metadata_checked);
@@ -51,14 +62,26 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
 
 int run_verify_store(const Invocation& invocation) {
   ProgressRenderer progress(progress_style(invocation.json()), wants_colour(Stream::Err));
-  core::Engine engine = open_engine(invocation, core::Access::Read, progress);
-  const store::IntegrityReport report = engine.verify_store();
+  const bool repair = invocation.has("repair");
+  core::Engine engine = open_engine(invocation, repair ? core::Access::Write : core::Access::Read, progress);
+  core::RepairReport result;
+  if (repair) {
+    result = engine.repair_store();
+  } else {
+    result.left = engine.verify_store();
+  }
+  const store::IntegrityReport& report = result.left;
   progress.finish(report.failed.empty() ? ProgressRenderer::Outcome::Success
                                         : ProgressRenderer::Outcome::Failure);
   if (invocation.json()) {
-    print_json(report_json(report));
+    Json json = report_json(report);
+    if (repair) json["repaired"] = repaired_json(result.repaired);
+    print_json(OrderedJson(json));
   } else {
-    write_stdout(describe(report, wants_colour(Stream::Out)));
+    std::string text;
+    for (const store::Repaired& item : result.repaired)
+      text += fmt::format("repaired {} {}: {}\n", item.kind, item.hash, printable(item.how, 1000));
+    write_stdout(text + describe(report, wants_colour(Stream::Out)));
   }
   return report.failed.empty() ? kSuccess : kBadStore;
 }

@@ -16,6 +16,7 @@
 #include "karapace/base/xattr.hpp"
 #include "karapace/store/byte_text.hpp"
 #include "karapace/store/commit.hpp"
+#include "karapace/store/integrity.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/tree_diff.hpp"
@@ -229,6 +230,34 @@ Json remove(const Job& job) {
   return {};
 }
 
+Json check_tree(const Job& job) {
+  const Digest index = Digest::parse(job.text("index"));
+  const UniqueFd objects = open_directory(job.store, "store/objects");
+  constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
+  const std::string bytes = read_file_at(objects, index.hex(), kMaxIndex);
+  if (const Digest found = hash_bytes(bytes); found != index)
+    throw CorruptError("index of a layer", index.hex(), found.hex());
+  const UniqueFd tree = open_directory(job.store, "trees/" + Digest::parse(job.text("layer")).hex());
+  return {
+      {"faults", store::find_tree_faults(tree, objects, store::decode_index(bytes), job.flat, job.cancel)}};
+}
+
+Json check_objects(const Job& job) {
+  const UniqueFd objects = open_directory(job.store, "store/objects");
+  Json bad = Json::array();
+  for (const Json& name : job.request.at("objects")) {
+    job.cancel.check();
+    const Digest digest = Digest::parse(name.get<std::string>());
+    try {
+      const Digest found = hash_file(open_beneath(objects, digest.hex(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+      if (found != digest) bad.push_back({digest.hex(), "object hash mismatch: got " + found.hex()});
+    } catch (const Error& error) {
+      bad.push_back({digest.hex(), fmt::format("object read error: {}", error.message())});
+    }
+  }
+  return {{"bad", bad}};
+}
+
 Json sha256(const Job& job) {
   return {{"sha256", sha256_of_file(inherited(job.request, "archive_fd"), job.cancel)}};
 }
@@ -251,6 +280,8 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "finish_switch") return finish_switch(job);
   if (verb == "diff") return diff(job);
   if (verb == "remove") return remove(job);
+  if (verb == "check_tree") return check_tree(job);
+  if (verb == "check_objects") return check_objects(job);
   if (verb == "sha256") return sha256(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));
 }

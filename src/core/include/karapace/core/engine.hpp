@@ -19,6 +19,7 @@
 #include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/metadata.hpp"
+#include "karapace/store/repair.hpp"
 #include "karapace/store/snapshot_log.hpp"
 #include "karapace/store/tree_diff.hpp"
 
@@ -98,6 +99,11 @@ struct GcReport {
   store::GcResult removed;  // nothing after a dry run
 };
 
+struct RepairReport {
+  std::vector<store::Repaired> repaired;
+  store::IntegrityReport left;  // how the store is now
+};
+
 struct DoctorCheck {
   std::string name;
   std::string status;  // "pass", "fail", "warn", "info"
@@ -174,6 +180,9 @@ class Engine {
   /// lock and works with Access::Read.
   GcReport gc(GcMode mode);
   [[nodiscard]] store::IntegrityReport verify_store();
+  /// Verifies, heals what has a source (a tree, objects, an artefact's URL in a lock), and verifies again until
+  /// nothing more can be healed. Waits for the store to itself.
+  RepairReport repair_store();
   [[nodiscard]] DoctorReport doctor();
 
   struct Impl;  // shared by the use cases, see impl.hpp

@@ -84,6 +84,11 @@ class TreeWorker {
   [[nodiscard]] std::vector<store::TreeChange> diff(const std::string& env_id,
                                                     const std::vector<std::string>& below,
                                                     CancelToken& cancel);
+  /// As store::find_tree_faults for the layer's tree.
+  [[nodiscard]] std::vector<std::string> tree_faults(const store::LayerRecord& layer, CancelToken& cancel);
+  /// Those of `objects` that are damaged, with the reason.
+  [[nodiscard]] std::vector<std::pair<Digest, std::string>> object_faults(const std::vector<Digest>& objects,
+                                                                          CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);
 

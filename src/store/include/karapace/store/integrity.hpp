@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "karapace/base/cancel.hpp"
@@ -13,7 +15,8 @@
 namespace karapace::store {
 
 struct IntegrityFault {
-  std::string kind;  // "object", "package", "layer", "tree", "metadata", "wal", "staging"
+  /// "object", "package", "layer", "tree", "metadata", "snapshot", "build", "environment", "wal", "staging"
+  std::string kind;
   std::string hash;  // name of the thing
   std::string reason;
   std::vector<std::string> affects;  // env ids
@@ -27,11 +30,19 @@ struct IntegrityReport {
   /// `checked`.
   std::vector<std::string> unreadable;
 };
-/// Re-hashes every object (2 threads), checks layer records against their index and objects, trees against
-/// their index, records against checksum and layers, every cross-reference. Changes nothing and takes no
-/// lock.
+/// What only the user namespace that owns the files can look at. An empty one, or one that throws an Error:
+/// told as unreadable.
+struct InsideChecks {
+  /// Those of `objects` that are damaged, with the reason.
+  std::function<std::vector<std::pair<Digest, std::string>>(const std::vector<Digest>& objects)> objects;
+  /// As find_tree_faults.
+  std::function<std::vector<std::string>(const LayerRecord& layer)> tree;
+};
+/// Re-hashes every object (a thread per processor, at most 8), checks layer records against their index and
+/// objects, trees against their index, records against checksum and layers, every cross-reference. Changes
+/// nothing and takes no lock.
 [[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress,
-                                           const CancelToken& cancel);
+                                           const CancelToken& cancel, const InsideChecks& inside = {});
 
 /// Paths at which `tree` is not what `entries` say; at most `limit` of them. Contents are hashed only where a
 /// file is not the inode of its object. For mapped trees this must run inside the user namespace.
