@@ -27,6 +27,11 @@ namespace {
 constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 constexpr const char* kDamageFix = "karapace verify-store --repair heals what has a source";
 
+/// "<sha256>.part"; locks of the downloader lie there, too.
+bool is_part(std::string_view name) {
+  constexpr std::string_view kSuffix = ".part";
+  return name.ends_with(kSuffix) && Digest::is_valid(name.substr(0, name.size() - kSuffix.size()));
+}
 bool is_temporary(const std::string& name) { return name.starts_with(kTemporaryPrefix); }
 
 /// True if somebody has the lock: a session, or an operation.
@@ -245,7 +250,7 @@ class Planner {
   void sweep_downloads() {
     const UniqueFd downloads = layout_.open_dir("store/downloads");
     for (const DirectoryEntry& entry : list_directory(downloads)) {
-      if (is_temporary(entry.name)) continue;
+      if (!is_part(entry.name)) continue;
       const auto info = stat_at(downloads, entry.name);
       if (!info || !S_ISREG(info->st_mode) || is_locked(downloads, entry.name)) continue;
       plan_.downloads.push_back(entry.name);

@@ -132,6 +132,36 @@ TEST_F(CliHostileStore, ADamagedBuildRecordGoes) {
   expect_healed("build", key);
 }
 
+TEST_F(CliHostileStore, RepairMayFailOrDieAtEveryStep) {
+  const std::string bad = object();
+  replace("trees/" + base + "/planted", "planted");
+  fs::remove(path("store/objects/" + bad));
+  replace("store/layers/" + layer, "damaged");
+  const std::string saved = project() + "/saved";
+  ASSERT_EQ(run_program("cp", {"-a", store(), saved}).status, 0);
+  const auto with_fault = [&](const std::string& fault) {
+    fs::remove_all(store());
+    EXPECT_EQ(run_program("cp", {"-a", saved, store()}).status, 0);
+    environment_.emplace_back("KARAPACE_FAULT", fault);
+    const RunResult result = karapace({"verify-store", "--repair"});
+    environment_.pop_back();
+    return result;
+  };
+  ASSERT_EQ(with_fault("count:" + project() + "/count").status, 0);
+  int calls = 0;
+  std::ifstream counts(project() + "/count");
+  for (int n = 0; counts >> n;) calls = std::max(calls, n);
+  ASSERT_GT(calls, 5);
+  for (const std::string kind : {"ENOSPC", "kill"}) {
+    for (int n = 1; n <= calls && !HasFailure(); ++n) {
+      SCOPED_TRACE(fmt::format("fault {}:{}", n, kind));
+      with_fault(fmt::format("{}:{}", n, kind));
+      EXPECT_EQ(karapace_json({"verify-store", "--repair"}).at("failed"), 0);
+      karapace_ok({"exec", "victim", "--", "true"});
+    }
+  }
+}
+
 TEST_F(CliHostileStore, WhatHasNoSourceIsNamedWithWhatItAffects) {
   // In place: tree and object are one inode, so both have the wrong bytes.
   const std::string bad = object();

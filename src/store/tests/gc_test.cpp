@@ -286,8 +286,9 @@ TEST_F(Gc, LeftoversOfCrashesGo) {
   ensure_directory_at(layout.staging(), std::string(32, 'b') + "/x");
   write(layout.open_dir("store/names"), "old-name", std::string(64, '9'));
   write(layout.open_dir("store/downloads"), std::string(64, '9') + ".part", "half");
+  write(layout.open_dir("store/downloads"), ".lock", "");
   EXPECT_EQ(plan().leftovers.size(), 5U);
-  EXPECT_EQ(plan().downloads.size(), 1U);
+  EXPECT_EQ(plan().downloads.size(), 1U) << "not the lock of the downloader";
   EXPECT_EQ(collect().leftovers, 5U);
   EXPECT_EQ(plan().size(), 0U);
   expect_whole();
