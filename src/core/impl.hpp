@@ -54,6 +54,9 @@ struct CommitRequest {
 /// Changes `locked.record`. See store/commit.hpp.
 [[nodiscard]] CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked,
                                          const CommitRequest& request);
+/// After a commit: merges the topmost snapshot layers if there are many. Changes `locked.record`, not what it
+/// shows.
+void squash(Engine::Impl& engine, LockedEnvironment& locked);
 /// Makes `record` the environment's, and its upper directory an empty one that fits to the new topmost layer.
 /// What was in the upper directory is deleted.
 void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRecord record);

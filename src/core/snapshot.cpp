@@ -39,7 +39,16 @@ std::vector<std::string> own_layers(const store::EnvRecord& record, const store:
 CommitResult Engine::commit(const EnvironmentView& environment, const std::string& message) {
   check_message(message);
   LockedEnvironment locked = lock_idle_environment(*impl_, environment.record, "commit");
-  return commit_locked(*impl_, locked, {store::SnapshotKind::Commit, message});
+  CommitResult result = commit_locked(*impl_, locked, {store::SnapshotKind::Commit, message});
+  try {
+    if (result.changed) squash(*impl_, locked);
+  } catch (const Error& error) {
+    // The snapshot is made. The next commit tries this again.
+    impl_->progress.note(fmt::format("older snapshots stay in many layers: {}", error.message()));
+  } catch (const Cancelled&) {
+    // The same.
+  }
+  return result;
 }
 
 store::SnapshotList Engine::snapshots(const EnvironmentView& environment) const {

@@ -146,6 +146,30 @@ TEST_F(CliSnapshot, DiffTellsAddedModifiedAndRemoved) {
   EXPECT_FALSE(karapace_json({"diff"}).at("has_drift").get<bool>());
 }
 
+TEST_F(CliSnapshot, ManyCommitsStayFewLayersAndEverySnapshotComesBack) {
+  std::vector<std::string> ids;
+  for (int n = 0; n < 20; ++n) {
+    put("counter", std::to_string(n));
+    put(fmt::format("file-{}", n), "x");
+    if (n == 10) {
+      ASSERT_EQ(::mknod((upper() / "file-3").c_str(), S_IFCHR, 0), 0);
+    }
+    ids.push_back(commit(std::to_string(n)));
+  }
+  EXPECT_LE(karapace_json({"inspect"}).at("snapshot_layers").size(), 16U);
+  EXPECT_EQ(shown("counter"), "19");
+  EXPECT_EQ(shown("file-0"), "x");
+  EXPECT_EQ(shown("file-3"), "(missing)");
+  EXPECT_EQ(karapace({"verify-store"}).status, 0);
+  karapace_ok({"gc"});
+  for (int n : {0, 7, 19, 12}) {
+    karapace_ok({"restore", "dev", ids[static_cast<std::size_t>(n)]});
+    EXPECT_EQ(shown("counter"), std::to_string(n));
+    EXPECT_EQ(shown(fmt::format("file-{}", n)), "x");
+    EXPECT_EQ(shown(fmt::format("file-{}", n + 1)), "(missing)");
+  }
+}
+
 TEST_F(CliSnapshot, SnapshotIsNamedByItsLayerToo) {
   put("a", "one");
   commit("one");
