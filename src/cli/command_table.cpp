@@ -279,6 +279,7 @@ constexpr CommandSpec kCommands[] = {
     kCommitSpec,
     kSnapshotsSpec,
     kRestoreSpec,
+    kExportSpec,
     {.name = "destroy",
      .summary = "Delete an environment and everything written in it",
      .description =

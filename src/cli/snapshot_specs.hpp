@@ -38,6 +38,32 @@ inline constexpr Example kRestoreExamples[] = {
     {"karapace restore dev 3fa9c1", "Make dev what it was; what was not committed becomes a snapshot first"},
     {"karapace restore --discard dev 3fa9c1", "The same, and forget what was not committed"}};
 
+inline constexpr Argument kExportArguments[] = {
+    {.name = "what", .summary = "An environment or a snapshot", .complete = Complete::Environment}};
+inline constexpr Flag kExportFlags[] = {
+    {.name = "output",
+     .short_name = 'o',
+     .value = FlagValue::Required,
+     .value_name = "PATH",
+     .summary = "Where to: a directory that is empty or not there, or a file that ends in .tar"},
+    {.name = "delta",
+     .summary = "Only what the snapshot changed, deletions as in an OCI layer; needs a .tar file"}};
+inline constexpr Example kExportExamples[] = {
+    {"karapace export dev --output dev.tar", "Everything that dev shows, also what was not committed"},
+    {"karapace export 3fa9c1 --output ./tree", "A snapshot as a directory"}};
+inline constexpr CommandSpec kExportSpec = {
+    .name = "export",
+    .summary = "Write the files of an environment or a snapshot to a directory or an archive",
+    .description =
+        "The merged tree: base, packages, snapshots, and for an environment what was not committed. An "
+        "archive "
+        "is PAX and can be "
+        "the base of another manifest: image = \"rootfs:./dev.tar\". Nothing that exists is replaced.",
+    .arguments = kExportArguments,
+    .flags = kExportFlags,
+    .examples = kExportExamples,
+    .exit_notes = {},
+    .run = run_export};
 inline constexpr Example kDiffExamples[] = {
     {"karapace diff dev", "What was written in dev since the last commit"},
     {"karapace diff dev --json | jq -r '.modified[]'", "Names for a script"}};

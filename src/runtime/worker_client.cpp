@@ -300,6 +300,19 @@ std::vector<std::pair<Digest, std::string>> TreeWorker::object_faults(const std:
   return bad;
 }
 
+void TreeWorker::export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress,
+                             CancelToken& cancel) {
+  Json layers = Json::array();
+  for (const auto& [index, mtimes] : request.layers) layers.push_back({index.hex(), mtimes.hex()});
+  ask(store_, ownership_,
+      {{"verb", "export"},
+       {"layers", layers},
+       {"upper", request.upper_of.empty() ? "" : "env/" + request.upper_of + "/upper"},
+       {"delta", request.delta},
+       {"archive", request.archive}},
+      {{"output_fd", output}}, progress, cancel);
+}
+
 void TreeWorker::remove(const std::string& relative) {
   // A token of its own: this is how a cancelled build is cleaned up. A second Ctrl-C ends the process anyway.
   CancelToken unasked;

@@ -170,6 +170,55 @@ TEST_F(CliSnapshot, ManyCommitsStayFewLayersAndEverySnapshotComesBack) {
   }
 }
 
+TEST_F(CliSnapshot, ExportedDirectoryIsWhatTheEnvironmentShows) {
+  put("a", "one");
+  put("gone", "x");
+  const std::string first = commit("one");
+  put("sub/b", "not committed");
+  ASSERT_EQ(::mknod((upper() / "gone").c_str(), S_IFCHR, 0), 0);
+  const Json done = karapace_json({"export", "dev", "--output", "tree"});
+  EXPECT_EQ(done.at("format"), "directory");
+  EXPECT_EQ(done.at("env_id"), id_);
+  EXPECT_EQ(read("tree/a"), "one");
+  EXPECT_EQ(read("tree/sub/b"), "not committed");
+  EXPECT_EQ(read("tree/.pkg-git"), "git@0.0.0-mock");
+  EXPECT_FALSE(exists("tree/gone"));
+  EXPECT_EQ(karapace_json({"export", "dev", "--output", "tree"}, 1).at("error").at("code"), "already_exists");
+  karapace_ok({"export", first.substr(0, 10), "--output", "snapshot"});
+  EXPECT_EQ(read("snapshot/gone"), "x");
+  EXPECT_FALSE(exists("snapshot/sub"));
+}
+
+TEST_F(CliSnapshot, ExportedArchiveIsABaseWithTheSameFiles) {
+  put("a", "one");
+  fs::create_hard_link(upper() / "a", upper() / "b");
+  fs::create_symlink("a", upper() / "link");
+  put(fmt::format("long/{}/\xff name", std::string(120, 'n')), "bytes");
+  fs::permissions(upper() / "a", fs::perms(04711));
+  const std::string snapshot = commit("one");
+  karapace_ok({"export", "dev", "--output", "dev.tar"});
+  EXPECT_EQ(karapace({"export", "dev", "--output", "dev.tar"}).status, 1) << "nothing is replaced";
+  karapace_ok({"export", snapshot, "--output", "again.tar"});
+  EXPECT_TRUE(read("dev.tar") == read("again.tar")) << "the same tree is the same archive";
+  write("other.toml",
+        "manifest_version = 1\n[base]\nimage = \"rootfs:./dev.tar\"\n[runtime]\nbackend = \"namespace\"\n");
+  karapace_ok({"build", "other.toml", "--name", "other"});
+  karapace_ok({"export", "other", "--output", "back.tar"});
+  EXPECT_TRUE(read("dev.tar") == read("back.tar"));
+}
+
+TEST_F(CliSnapshot, ExportedDeltaHasOciWhiteouts) {
+  put("gone", "x");
+  commit("one");
+  ASSERT_EQ(::mknod((upper() / "gone").c_str(), S_IFCHR, 0), 0);
+  put("new", "x");
+  const std::string second = commit("two");
+  karapace_ok({"export", second, "--delta", "-o", "delta.tar"});
+  EXPECT_EQ(run_program("tar", {"-tf", project() + "/delta.tar"}).out, "./\n.wh.gone\nnew\n");
+  EXPECT_EQ(karapace({"export", second, "--delta", "-o", "dir"}).status, 2);
+  EXPECT_EQ(karapace({"export", "dev", "--delta", "-o", "x.tar"}).status, 2);
+}
+
 TEST_F(CliSnapshot, SnapshotIsNamedByItsLayerToo) {
   put("a", "one");
   commit("one");

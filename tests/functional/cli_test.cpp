@@ -14,10 +14,10 @@ namespace {
 
 using Cli = CliTest;
 
-const std::vector<std::string> kCommands = {"new",          "build",       "rebuild",   "enter",   "exec",
-                                            "stop",         "list",        "inspect",   "destroy", "rename",
-                                            "diff",         "commit",      "snapshots", "restore", "doctor",
-                                            "verify-store", "completions", "man-pages", "help"};
+const std::vector<std::string> kCommands = {"new",    "build",        "rebuild",     "enter",     "exec",
+                                            "stop",   "list",         "inspect",     "destroy",   "rename",
+                                            "diff",   "export",       "commit",      "snapshots", "restore",
+                                            "doctor", "verify-store", "completions", "man-pages", "help"};
 
 TEST_F(Cli, VersionIsOneLine) {
   EXPECT_EQ(karapace_ok({"--version"}).out, "karapace 0.1.0\n");

@@ -18,11 +18,13 @@
 #include "karapace/store/commit.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/layer.hpp"
+#include "karapace/store/layer_merge.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "worker/checksum.hpp"
 #include "worker/copy_tree.hpp"
 #include "worker/deb_control.hpp"
+#include "worker/export_tree.hpp"
 #include "worker/normalise.hpp"
 #include "worker/unpack.hpp"
 
@@ -169,22 +171,29 @@ Json deb_controls(const Job& job) {
   return {{"controls", controls}};
 }
 
+constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
+
+std::string load_object(FdRef objects, const std::string& digest_text) {
+  const Digest expected = Digest::parse(digest_text);
+  std::string bytes = read_file_at(objects, expected.hex(), kMaxIndex);
+  if (const Digest found = hash_bytes(bytes); found != expected)
+    throw CorruptError("index of a layer", expected.hex(), found.hex());
+  return bytes;
+}
+
+std::vector<store::IndexEntry> load_entries(FdRef objects, const std::string& index,
+                                            const std::string& mtimes) {
+  auto entries = store::decode_index(load_object(objects, index));
+  store::apply_mtimes(entries, load_object(objects, mtimes));
+  return entries;
+}
+
 Json ensure_tree(const Job& job) {
   const Digest layer = Digest::parse(job.text("layer"));
   const UniqueFd trees = open_directory(job.store, "trees");
   if (exists_at(trees, layer.hex())) return {};
   const UniqueFd objects = open_directory(job.store, "store/objects");
-  constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
-  const auto load = [&](const std::string& digest_text) {
-    const Digest expected = Digest::parse(digest_text);
-    std::string bytes = read_file_at(objects, expected.hex(), kMaxIndex);
-    if (const Digest found = hash_bytes(bytes); found != expected) {
-      throw CorruptError("index of a layer", expected.hex(), found.hex());
-    }
-    return bytes;
-  };
-  auto entries = store::decode_index(load(job.text("index")));
-  store::apply_mtimes(entries, load(job.text("mtimes")));
+  const auto entries = load_entries(objects, job.text("index"), job.text("mtimes"));
   const std::string name = std::string(kTemporaryPrefix) + random_hex(16);
   const UniqueFd target = make_root_directory(trees, name, job.owners(), 0700);
   store::lay_out_tree(entries, objects, target, job.flat);
@@ -233,10 +242,7 @@ Json remove(const Job& job) {
 Json check_tree(const Job& job) {
   const Digest index = Digest::parse(job.text("index"));
   const UniqueFd objects = open_directory(job.store, "store/objects");
-  constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
-  const std::string bytes = read_file_at(objects, index.hex(), kMaxIndex);
-  if (const Digest found = hash_bytes(bytes); found != index)
-    throw CorruptError("index of a layer", index.hex(), found.hex());
+  const std::string bytes = load_object(objects, index.hex());
   const UniqueFd tree = open_directory(job.store, "trees/" + Digest::parse(job.text("layer")).hex());
   return {
       {"faults", store::find_tree_faults(tree, objects, store::decode_index(bytes), job.flat, job.cancel)}};
@@ -256,6 +262,33 @@ Json check_objects(const Job& job) {
     }
   }
   return {{"bad", bad}};
+}
+
+Json export_files(const Job& job) {
+  const UniqueFd objects = open_directory(job.store, "store/objects");
+  UniqueFd upper;
+  ExportSource source{.entries = {}, .in_upper = {}, .upper = &upper, .objects = objects};
+  for (const Json& layer : job.request.at("layers")) {
+    auto entries = load_entries(objects, layer.at(0).get<std::string>(), layer.at(1).get<std::string>());
+    source.entries =
+        source.entries.empty() ? std::move(entries) : store::merge_layers(std::move(source.entries), entries);
+  }
+  if (const std::string path = job.text("upper"); !path.empty()) {
+    upper = open_directory(job.store, path);
+    std::vector<std::string> left_out;  // sockets
+    const auto entries = store::scan_tree(upper, job.flat, false, 1, job.cancel, &left_out);
+    for (const std::string& name : left_out) job.progress.note("left out, not a file: " + printable(name));
+    for (const store::IndexEntry& entry : entries) source.in_upper.insert(entry.path);
+    source.entries = store::merge_layers(std::move(source.entries), entries);
+  }
+  if (!job.request.at("delta").get<bool>()) source.entries = store::visible_tree(std::move(source.entries));
+  const FdRef output = inherited(job.request, "output_fd");
+  if (job.request.at("archive").get<bool>()) {
+    export_to_tar(source, output, job.progress, job.cancel);
+  } else {
+    export_to_directory(source, output, job.owners(), job.progress, job.cancel);
+  }
+  return {};
 }
 
 Json sha256(const Job& job) {
@@ -279,6 +312,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "stage_fresh_upper") return stage_fresh_upper(job);
   if (verb == "finish_switch") return finish_switch(job);
   if (verb == "diff") return diff(job);
+  if (verb == "export") return export_files(job);
   if (verb == "remove") return remove(job);
   if (verb == "check_tree") return check_tree(job);
   if (verb == "check_objects") return check_objects(job);

@@ -80,6 +80,15 @@ struct CommitResult {
   std::optional<store::SnapshotRecord> snapshot;  // what was made
   std::optional<std::string> head;                // the snapshot that the environment stands on now
 };
+struct ExportOptions {
+  bool delta = false;  // only what the snapshot changed
+};
+struct ExportResult {
+  std::string path;  // absolute
+  bool is_archive = false;
+  std::optional<std::string> env_id;  // what it was: one of both
+  std::optional<std::string> snapshot;
+};
 struct RestoreOptions {
   bool discard = false;  // lose what was not committed, instead of keeping it in a snapshot of its own
 };
@@ -161,6 +170,10 @@ class Engine {
   /// the digest of its layer. Conflict while a session is open.
   RestoreResult restore(const EnvironmentView& environment, std::string_view snapshot,
                         const RestoreOptions& options);
+  /// Writes what an environment or a snapshot shows to a directory, or to an archive if `output` ends in
+  /// .tar.
+  ExportResult export_tree(std::string_view reference, const std::string& output,
+                           const ExportOptions& options);
   /// What was written since the environment was built, committed or restored. Changes nothing, also while it
   /// runs.
   [[nodiscard]] std::vector<store::TreeChange> diff(const EnvironmentView& environment) const;

@@ -35,6 +35,13 @@ struct SealRequest {
       files;  // written after normalising: path -> content, mode 0644
 };
 
+struct ExportRequest {
+  std::vector<std::pair<Digest, Digest>> layers;  // index and times objects, bottom first
+  std::string upper_of;                           // environment whose upper directory lies on them, or empty
+  bool delta = false;                             // keep whiteouts and opaque marks
+  bool archive = false;                           // the output is a file for a tar archive, not a directory
+};
+
 class TreeWorker {
  public:
   TreeWorker(const store::StoreLayout& store, Ownership ownership);
@@ -89,6 +96,7 @@ class TreeWorker {
   /// Those of `objects` that are damaged, with the reason.
   [[nodiscard]] std::vector<std::pair<Digest, std::string>> object_faults(const std::vector<Digest>& objects,
                                                                           CancelToken& cancel);
+  void export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress, CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);
 

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// export: what an environment or a snapshot shows, as a directory or as an archive.
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "impl.hpp"
+#include "karapace/base/clock.hpp"
+#include "karapace/base/durable.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/core/engine.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/store/layer.hpp"
+
+namespace karapace::core {
+namespace {
+
+/// Not an environment: perhaps a snapshot of any of them.
+std::optional<store::SnapshotRecord> find_any_snapshot(const store::StoreLayout& layout,
+                                                       std::string_view reference) {
+  std::optional<store::SnapshotRecord> found;
+  const store::SnapshotLog log(layout);
+  for (const std::string& env_id : log.environments()) {
+    const std::optional<store::EnvRecord> record = store::MetadataStore(layout).find(env_id);
+    if (!record) continue;
+    try {
+      store::SnapshotRecord snapshot = find_snapshot(layout, *record, reference);
+      if (found && found->id != snapshot.id) {
+        throw Error(ErrorCode::InvalidInput,
+                    fmt::format("'{}' is the beginning of several snapshots", reference), "give more digits");
+      }
+      found = std::move(snapshot);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::NotFound) throw;
+    }
+  }
+  return found;
+}
+
+runtime::ExportRequest request_for(const store::StoreLayout& layout, const std::vector<std::string>& stack) {
+  runtime::ExportRequest request;
+  const store::LayerStore layers(layout);
+  for (const std::string& layer : stack) {
+    const store::LayerRecord record = layers.load(Digest::parse(layer));
+    request.layers.emplace_back(record.index_object, record.mtimes_object);
+  }
+  return request;
+}
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+void write_archive(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
+                   Engine::Impl& engine) {
+  const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
+  const std::string temporary = std::string(kTemporaryPrefix) + random_hex(8) + ".tar";
+  try {
+    UniqueFd file = open_beneath(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    worker.export_tree(request, file, engine.progress, engine.cancel);
+    sync_file(file);
+    file.close();
+    // Only whole archives have the name, and nobody's file is replaced.
+    if (!rename_at(parent, temporary, parent, name_of(path), Replace::No))
+      throw Error(ErrorCode::AlreadyExists, fmt::format("{} is there already", path), "Name another file.");
+  } catch (...) {
+    try_unlink_at(parent, temporary);
+    throw;
+  }
+}
+
+void write_directory(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
+                     Engine::Impl& engine) {
+  const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
+  ensure_directory_at(parent, name_of(path), 0755);
+  const UniqueFd target = open_directory(parent, name_of(path));
+  if (!list_directory(target).empty())
+    throw Error(ErrorCode::AlreadyExists, fmt::format("{} is not empty", path), "Name another directory.");
+  worker.export_tree(request, target, engine.progress, engine.cancel);
+}
+
+}  // namespace
+
+ExportResult Engine::export_tree(std::string_view reference, const std::string& output,
+                                 const ExportOptions& options) {
+  const store::StoreLayout& layout = impl_->open();
+  ExportResult result;
+  result.path = absolute_path(output);
+  if (result.path.ends_with('/')) result.path.pop_back();
+  result.is_archive = result.path.ends_with(".tar");
+  const auto snapshot = find_any_snapshot(layout, reference);
+  runtime::ExportRequest request;
+  std::string ownership;
+  if (snapshot) {
+    request = request_for(layout, options.delta ? std::vector{snapshot->layer} : snapshot->layers);
+    result.snapshot = snapshot->id;
+    ownership = snapshot->ownership;
+  } else {
+    const EnvironmentView environment = find_environment(reference);
+    if (options.delta)
+      throw Error(ErrorCode::InvalidInput, "--delta is for a snapshot", "karapace commit makes one");
+    if (environment.record.state == store::EnvState::Defined)
+      throw Error(ErrorCode::Conflict,
+                  fmt::format("environment {} is not built yet", environment.record.short_id));
+    request = request_for(layout, store::layer_stack(environment.record));
+    // An empty upper directory has nothing but a time of its own.
+    if (environment.record.state != store::EnvState::Archived && !is_upper_clean(layout, environment.record))
+      request.upper_of = environment.record.env_id;
+    result.env_id = environment.record.env_id;
+    ownership = environment.record.ownership;
+  }
+  request.delta = options.delta;
+  request.archive = result.is_archive;
+  if (options.delta && !result.is_archive)
+    throw Error(ErrorCode::InvalidInput, "a directory cannot hold deletions",
+                "Name a .tar file for --delta.");
+  // gc must not take away what is being read.
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  runtime::TreeWorker worker(layout, ownership == "mapped" ? Ownership::Mapped : Ownership::Flat);
+  impl_->progress.step("export", result.path);
+  if (result.is_archive) {
+    write_archive(worker, request, result.path, *impl_);
+  } else {
+    write_directory(worker, request, result.path, *impl_);
+  }
+  return result;
+}
+
+}  // namespace karapace::core

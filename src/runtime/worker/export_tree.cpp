@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/export_tree.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/rel_path.hpp"
+#include "karapace/base/text.hpp"
+#include "worker/tree_writer.hpp"
+
+namespace karapace::worker {
+namespace {
+
+using store::EntryType;
+using store::IndexEntry;
+
+constexpr std::int64_t kNanoseconds = 1'000'000'000;
+constexpr std::size_t kBuffer = 256 * 1024;
+constexpr std::uint64_t kProgressEvery = 256;
+
+timespec time_of(const IndexEntry& entry) {
+  std::int64_t seconds = entry.mtime_ns / kNanoseconds;
+  std::int64_t rest = entry.mtime_ns % kNanoseconds;
+  if (rest < 0) {  // before 1970
+    --seconds;
+    rest += kNanoseconds;
+  }
+  return {static_cast<time_t>(seconds), static_cast<long>(rest)};
+}
+
+UniqueFd open_content(const ExportSource& source, const IndexEntry& entry) {
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  if (source.in_upper.contains(entry.path)) return open_beneath(*source.upper, entry.path, kFlags);
+  return open_beneath(source.objects, entry.content.hex(), kFlags);
+}
+
+/// Hands the bytes on in pieces; exactly as many as the entry says.
+template <typename Sink>
+void read_content(const ExportSource& source, const IndexEntry& entry, const CancelToken& cancel,
+                  Sink&& sink) {
+  if (entry.size == 0) return;
+  const UniqueFd file = open_content(source, entry);
+  std::string buffer(kBuffer, '\0');
+  for (std::uint64_t left = entry.size; left > 0;) {
+    cancel.check();
+    ssize_t got = 0;
+    do got = ::read(file.get(), buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
+    while (got < 0 && errno == EINTR);
+    if (got < 0) throw_errno("read");
+    if (got == 0)
+      throw Error(ErrorCode::Conflict, "it became shorter while it was read", "Stop what writes to it.");
+    sink(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
+    left -= static_cast<std::uint64_t>(got);
+  }
+}
+
+template <typename Write>
+void for_each_entry(const ExportSource& source, ProgressSink& progress, const CancelToken& cancel,
+                    Write&& write) {
+  std::uint64_t done = 0;
+  for (const IndexEntry& entry : source.entries) {
+    cancel.check();
+    with_context([&] { return fmt::format("writing \"{}\"", printable(entry.path)); }, [&] { write(entry); });
+    if (++done % kProgressEvery == 0) progress.advance(done, source.entries.size(), "files");
+  }
+}
+
+using Archive = std::unique_ptr<struct archive, int (*)(struct archive*)>;
+using Entry = std::unique_ptr<struct archive_entry, void (*)(struct archive_entry*)>;
+
+class TarWriter {
+ public:
+  TarWriter(const ExportSource& source, FdRef file, const CancelToken& cancel)
+      : source_(source), cancel_(cancel), archive_(archive_write_new(), archive_write_free) {
+    check(archive_write_set_format_pax(archive_.get()));
+    check(archive_write_add_filter_none(archive_.get()));
+    // Names are bytes: none is converted.
+    check(archive_write_set_format_option(archive_.get(), "pax", "hdrcharset", "BINARY"));
+    check(archive_write_open_fd(archive_.get(), file.get()));
+  }
+
+  void write(const IndexEntry& entry) {
+    if (entry.path.empty()) return write_root(entry);
+    if (entry.type == EntryType::Whiteout) {
+      const auto slash = entry.path.rfind('/');
+      const std::string parent = slash == std::string::npos ? "" : entry.path.substr(0, slash + 1);
+      const std::string name = slash == std::string::npos ? entry.path : entry.path.substr(slash + 1);
+      return write_mark(parent + ".wh." + name);
+    }
+    const Entry header = make_header(entry, entry.path);
+    if (entry.type == EntryType::HardLink) {
+      archive_entry_copy_hardlink(header.get(), entry.link_target.c_str());
+      archive_entry_unset_size(header.get());
+    }
+    check(archive_write_header(archive_.get(), header.get()));
+    if (entry.type == EntryType::Regular) {
+      read_content(source_, entry, cancel_, [&](std::string_view bytes) {
+        while (!bytes.empty()) {
+          const la_ssize_t put = archive_write_data(archive_.get(), bytes.data(), bytes.size());
+          if (put <= 0) fail();
+          bytes.remove_prefix(static_cast<std::size_t>(put));
+        }
+      });
+    }
+    if (entry.opaque) write_mark(entry.path + "/.wh..wh..opq");
+  }
+
+  void finish() { check(archive_write_close(archive_.get())); }
+
+ private:
+  [[noreturn]] void fail() const {
+    const char* text = archive_error_string(archive_.get());
+    const int number = archive_errno(archive_.get());
+    throw Error(number > 0 ? code_for_errno(number) : ErrorCode::External,
+                fmt::format("cannot write the archive: {}", text == nullptr ? "unknown error" : text));
+  }
+  void check(int result) const {
+    if (result != ARCHIVE_OK) fail();
+  }
+
+  [[nodiscard]] Entry make_header(const IndexEntry& entry, const std::string& path) const {
+    Entry header(archive_entry_new(), archive_entry_free);
+    archive_entry_copy_pathname(header.get(), path.c_str());
+    archive_entry_set_mode(header.get(), static_cast<mode_t>(entry.mode) | type_bits(entry.type));
+    archive_entry_set_uid(header.get(), entry.uid);
+    archive_entry_set_gid(header.get(), entry.gid);
+    const timespec time = time_of(entry);
+    archive_entry_set_mtime(header.get(), time.tv_sec, time.tv_nsec);
+    archive_entry_set_size(header.get(),
+                           entry.type == EntryType::Regular ? static_cast<la_int64_t>(entry.size) : 0);
+    if (entry.type == EntryType::Symlink) archive_entry_copy_symlink(header.get(), entry.link_target.c_str());
+    for (const auto& [key, value] : entry.xattrs)
+      archive_entry_xattr_add_entry(header.get(), key.c_str(), value.data(), value.size());
+    return header;
+  }
+
+  static mode_t type_bits(EntryType type) {
+    switch (type) {
+      case EntryType::Directory:
+        return S_IFDIR;
+      case EntryType::Symlink:
+        return S_IFLNK;
+      case EntryType::Fifo:
+        return S_IFIFO;
+      case EntryType::Regular:
+      case EntryType::HardLink:
+      case EntryType::Whiteout:
+        return S_IFREG;
+    }
+    return S_IFREG;
+  }
+
+  void write_root(const IndexEntry& entry) {
+    const Entry header = make_header(entry, "./");
+    check(archive_write_header(archive_.get(), header.get()));
+  }
+
+  void write_mark(const std::string& path) {
+    IndexEntry mark;
+    mark.mode = 0644;
+    const Entry header = make_header(mark, path);
+    check(archive_write_header(archive_.get(), header.get()));
+  }
+
+  const ExportSource& source_;
+  const CancelToken& cancel_;
+  Archive archive_;
+};
+
+}  // namespace
+
+void export_to_directory(const ExportSource& source, FdRef target, Owners owners, ProgressSink& progress,
+                         const CancelToken& cancel) {
+  TreeWriter writer(target, owners);
+  for_each_entry(source, progress, cancel, [&](const IndexEntry& entry) {
+    // In a flat tree all belongs to the user, so that setuid would be a right that nobody asked for.
+    const Attributes attributes{store::mode_on_disk(entry.mode, owners == Owners::Flat), entry.uid, entry.gid,
+                                time_of(entry), entry.xattrs};
+    if (entry.path.empty()) return writer.root_attributes(attributes);
+    const RelPath path = RelPath::parse(entry.path);
+    switch (entry.type) {
+      case EntryType::Directory:
+        return writer.directory(path, attributes);
+      case EntryType::Regular: {
+        UniqueFd file = writer.begin_file(path);
+        read_content(source, entry, cancel, [&](std::string_view bytes) { write_all(file, bytes); });
+        return writer.finish_file(path, std::move(file), attributes);
+      }
+      case EntryType::Symlink:
+        return writer.symlink(path, entry.link_target, attributes);
+      case EntryType::HardLink:
+        return writer.hard_link(path, RelPath::parse(entry.link_target));
+      case EntryType::Fifo:
+        return writer.fifo(path, attributes);
+      case EntryType::Whiteout:
+        throw Error(ErrorCode::Unsupported, "a directory cannot hold a deletion", "Name a .tar file.");
+    }
+  });
+  writer.finish();
+}
+
+void export_to_tar(const ExportSource& source, FdRef file, ProgressSink& progress,
+                   const CancelToken& cancel) {
+  TarWriter writer(source, file, cancel);
+  for_each_entry(source, progress, cancel, [&](const IndexEntry& entry) { writer.write(entry); });
+  writer.finish();
+}
+
+}  // namespace karapace::worker
