@@ -23,8 +23,8 @@ StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, co
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
                 const TreeRemover& remove_tree, const SwitchFinisher& finisher);
 
-/// True if the staging directory `name` has the plan of a commit or restore: until that is finished it may hold
-/// what a user wrote, so without its entry in the log nobody may remove it.
+/// True if the staging directory `name` has the plan of a commit or restore: until that is finished it may
+/// hold what a user wrote, so without its entry in the log nobody may remove it.
 [[nodiscard]] bool has_switch_plan(FdRef staging, const std::string& name);
 
 }  // namespace karapace::store

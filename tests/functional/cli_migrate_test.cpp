@@ -49,7 +49,7 @@ TEST_F(CliMigrate, ReportsWhatItDid) {
   EXPECT_FALSE(fs::exists(store()));
   make_old_store();
   const RunResult refused = karapace({"list"});
-  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(refused.status, 3);
   EXPECT_NE(refused.err.find("karapace migrate"), std::string::npos) << refused.err;
   const Json migrated = karapace_json({"migrate"});
   EXPECT_EQ(migrated.at("status"), "migrated");

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -37,7 +38,7 @@ bool become(const std::string& name) {
   return ::prctl(PR_SET_DUMPABLE, 1) == 0;
 }
 
-/// Runs a copy of this program, with a copy of karapace-init beside it, both the user's.
+/// Runs a copy of this program, with copies of the internal programs beside it, all of them the user's.
 int run_owned_copy(const std::string& user, char** argv) {
   namespace fs = std::filesystem;
   const passwd* entry = ::getpwnam(user.c_str());
@@ -45,8 +46,12 @@ int run_owned_copy(const std::string& user, char** argv) {
   if (entry == nullptr || ::mkdtemp(directory.data()) == nullptr) return 1;
   const std::string program = directory + "/tests";
   fs::copy_file("/proc/self/exe", program);
-  fs::copy_file(std::string(KARAPACE_BIN_DIR) + "/karapace-init", directory + "/karapace-init");
-  for (const std::string& path : {directory, program, directory + "/karapace-init"}) {
+  std::vector<std::string> owned{directory, program};
+  for (const std::string name : {"karapace-init", "karapace-worker"}) {
+    owned.push_back(directory + "/" + name);
+    fs::copy_file(std::string(KARAPACE_BIN_DIR) + "/" + name, owned.back());
+  }
+  for (const std::string& path : owned) {
     if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) return 1;
   }
   const pid_t child = ::fork();

@@ -76,8 +76,12 @@ void TreeWriter::set_xattrs(const std::string& path, const Attributes& attribute
       throw Error(ErrorCode::InvalidInput, fmt::format("'{}': the attribute {} belongs to overlayfs",
                                                        printable(path, 4096), printable(name)));
     }
-    with_context([&] { return fmt::format("attribute {} of '{}'", printable(name), printable(path, 4096)); },
-                 [&, &key = name, &bytes = value] { set_xattr(root_, path, key, bytes); });
+    // Clang 14 captures structured bindings only by name.
+    with_context(
+        [&, &key = name] {
+          return fmt::format("attribute {} of '{}'", printable(key), printable(path, 4096));
+        },
+        [&, &key = name, &bytes = value] { set_xattr(root_, path, key, bytes); });
   }
 }
 
@@ -167,7 +171,8 @@ void TreeWriter::fifo(const RelPath& path, const Attributes& attributes) {
 void TreeWriter::finish() {
   struct stat nothing {};
   // Deepest last entered, so backwards: setting attributes of a child must not touch the parent's time later.
-  for (const auto& [path, attributes] : directories_ | std::views::reverse) {
+  for (auto entry = directories_.rbegin(); entry != directories_.rend(); ++entry) {
+    const auto& [path, attributes] = *entry;
     const auto info = path == "." ? stat_fd(root_) : find_beneath(root_, path).value_or(nothing);
     if (!S_ISDIR(info.st_mode)) continue;  // a later entry replaced it
     const UniqueFd directory = path == "." ? duplicate(root_) : open_directory(root_, path);

@@ -156,14 +156,13 @@ class Unpacker {
     const std::string text = path_of(entry);
     try {
       add_checked(entry, text);
-    } catch (const SystemError& error) {
+    } catch (SystemError& error) {
       const int number = error.error_number();
       if (number == ELOOP || number == ENOTDIR || number == EXDEV) {
         refuse(text, "its path leads through something that is no directory");
       }
-      SystemError with_path(error);
-      with_path.add_context(fmt::format("unpacking '{}'", printable(text, 4096)));
-      throw with_path;
+      error.add_context(fmt::format("unpacking '{}'", printable(text, 4096)));
+      throw;
     }
   }
 

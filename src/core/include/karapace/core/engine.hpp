@@ -193,8 +193,8 @@ class Engine {
   /// lock and works with Access::Read.
   GcReport gc(GcMode mode);
   [[nodiscard]] store::IntegrityReport verify_store();
-  /// Verifies, heals what has a source (a tree, objects, an artefact's URL in a lock), and verifies again until
-  /// nothing more can be healed. Waits for the store to itself.
+  /// Verifies, heals what has a source (a tree, objects, an artefact's URL in a lock), and verifies again
+  /// until nothing more can be healed. Waits for the store to itself.
   RepairReport repair_store();
   [[nodiscard]] DoctorReport doctor();
 

@@ -46,6 +46,8 @@ class Operation {
                                        std::vector<WalStep> steps);
   Operation(Operation&&) noexcept = default;
   Operation& operator=(Operation&&) noexcept = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
   ~Operation();
 
   [[nodiscard]] const std::string& op_id() const noexcept { return op_id_; }
