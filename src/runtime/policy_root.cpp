@@ -117,8 +117,20 @@ class PolicyMaker {
     return text ? std::move(*text) : std::move(otherwise);
   }
 
+  /// The manifest may not name these places, so a symlink of the image must not lead there either.
+  static void refuse_detour(const std::string& wanted, const std::string& found) {
+    if (found == wanted) return;
+    const bool reserved =
+        found == "/" || is_within(found, "/proc") || is_within(found, "/sys") || is_within(found, "/dev");
+    if (!reserved) return;
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("cannot mount at {}: in the environment that leads to {}", wanted, found),
+                "Choose another place inside in [mounts] of the manifest.");
+  }
+
   PlacedTarget place(const MountTarget& target) {
     const auto found = root_.find(target.path);
+    refuse_detour(target.path, found.path);
     PlacedTarget placed{found.path};
     placed.in_memory =
         (is_within(found.path, "/run") || is_within(found.path, "/tmp")) && found.path.size() > 4;

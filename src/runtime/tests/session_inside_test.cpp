@@ -226,6 +226,18 @@ TEST_P(Inside, AMountShowsTheProjectAndIsWhereYouStart) {
   EXPECT_EQ(made.st_uid, ::geteuid()) << "what you make in your project is yours";
 }
 
+TEST_P(Inside, ALinkLeadsNoMountToWhereTheManifestMayNotMount) {
+  if (!possible()) return;
+  ensure_directory_at(directory_.fd(), "project");
+  ASSERT_EQ(run_as_root("ln -s / /everything; ln -s /dev /devices; ln -s /run /memory").status, 0);
+  for (const char* place : {"/everything", "/everything/proc/sys", "/devices", "/devices/pts"}) {
+    manifest_.mounts = {{"x", "./project", place, MountAccess::ReadWrite}};
+    EXPECT_THROW(static_cast<void>(prepare(script("true"))), Error) << place;
+  }
+  manifest_.mounts = {{"x", "./project", "/memory/project", MountAccess::ReadWrite}};
+  EXPECT_EQ(run_script("ls -d /run/project").out, "/run/project\n");
+}
+
 TEST_P(Inside, AMissingMountIsAnErrorBeforeAnythingStarts) {
   if (!possible()) return;
   manifest_.mounts = {{"gone", "./no-such-directory", "/workspace", MountAccess::ReadWrite}};
