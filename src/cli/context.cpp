@@ -11,6 +11,7 @@
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/log.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/store/layout.hpp"
 #include "terminal.hpp"
 
@@ -97,7 +98,21 @@ std::string display_name(const store::EnvRecord& record) {
   return printable(record.name ? *record.name : record.short_id);
 }
 
-OrderedJson record_json(const core::EnvironmentView& environment) {
+DiskUses measure_disk_use(const core::Engine& engine, const std::string& only) {
+  try {
+    return engine.disk_use(only);
+  } catch (const Error& error) {
+    write_stderr(fmt::format("karapace: {}\n", printable(error.message(), 400)));
+    return {};
+  }
+}
+
+std::optional<store::DiskUse> use_of(const DiskUses& uses, const core::EnvironmentView& environment) {
+  const auto found = uses.find(environment.record.env_id);
+  return found == uses.end() ? std::nullopt : found->second;
+}
+
+OrderedJson record_json(const core::EnvironmentView& environment, const std::optional<store::DiskUse>& use) {
   const store::EnvRecord& record = environment.record;
   OrderedJson json;
   json["env_id"] = record.env_id;
@@ -118,6 +133,8 @@ OrderedJson record_json(const core::EnvironmentView& environment) {
   json["head"] = record.head ? OrderedJson(*record.head) : OrderedJson(nullptr);
   json["holder_pid"] =
       environment.holder_pid > 0 ? OrderedJson(environment.holder_pid) : OrderedJson(nullptr);
+  json["exclusive_bytes"] = use ? OrderedJson(use->exclusive) : OrderedJson(nullptr);
+  json["shared_bytes"] = use ? OrderedJson(use->shared) : OrderedJson(nullptr);
   return json;
 }
 

@@ -2,6 +2,8 @@
 // What most commands begin with: which store, an engine on it, and the environment that is meant.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 
 #include "command_line.hpp"
@@ -25,8 +27,15 @@ void apply_log_level(const Invocation& invocation);
 
 /// Name for people: the name, else the short id. Safe for a terminal.
 [[nodiscard]] std::string display_name(const store::EnvRecord& record);
+using DiskUses = std::map<std::string, std::optional<store::DiskUse>>;
+/// What environments occupy, by id; `only` may be empty. A store that cannot be measured is told on standard
+/// error and is no failure.
+[[nodiscard]] DiskUses measure_disk_use(const core::Engine& engine, const std::string& only);
+[[nodiscard]] std::optional<store::DiskUse> use_of(const DiskUses& uses,
+                                                   const core::EnvironmentView& environment);
 /// The record as `list` and `inspect` show it: documented keys in documented order, ours after them.
-[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment);
+[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment,
+                                      const std::optional<store::DiskUse>& use);
 /// The state in lower case and in its colour.
 [[nodiscard]] std::string coloured_state(store::EnvState state, bool colour);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "karapace/base/cancel.hpp"
@@ -10,6 +11,7 @@
 #include "karapace/core/engine.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/metadata.hpp"
+#include "karapace/store/tree_sizes.hpp"
 #include "karapace/store/wal.hpp"
 
 namespace karapace::core {
@@ -68,6 +70,12 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
 /// By id, unique beginning, or digest of the layer.
 [[nodiscard]] store::SnapshotRecord find_snapshot(const store::StoreLayout& layout,
                                                   const store::EnvRecord& record, std::string_view reference);
+
+/// What a worker in the user namespace of mapped files sees.
+[[nodiscard]] store::InsideSizes inside_sizes(const store::StoreLayout& layout, CancelToken& cancel);
+/// sha256 of the artefacts that the lock of the record names. Throws what keeps it from being read.
+[[nodiscard]] std::set<std::string> locked_packages(const store::StoreLayout& layout,
+                                                    const store::EnvRecord& record);
 
 /// The record as it is now, with Running derived from live sessions.
 [[nodiscard]] EnvironmentView make_view(const store::StoreLayout& layout, store::EnvRecord record);

@@ -300,6 +300,19 @@ std::vector<std::pair<Digest, std::string>> TreeWorker::object_faults(const std:
   return bad;
 }
 
+store::TreeSizes TreeWorker::tree_sizes(const std::string& relative, CancelToken& cancel) {
+  const Json answer =
+      ask(store_, ownership_, {{"verb", "tree_sizes"}, {"path", relative}}, {}, no_progress(), cancel);
+  store::TreeSizes sizes;
+  sizes.own = answer.at("own").get<std::uint64_t>();
+  for (const Json& inode : answer.at("linked")) {
+    sizes.linked.push_back({inode.at(0).get<std::uint64_t>(), inode.at(1).get<std::uint64_t>(),
+                            inode.at(2).get<std::uint64_t>(), inode.at(3).get<std::uint64_t>(),
+                            inode.at(4).get<std::uint64_t>()});
+  }
+  return sizes;
+}
+
 void TreeWorker::export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress,
                              CancelToken& cancel) {
   Json layers = Json::array();

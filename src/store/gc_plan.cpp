@@ -204,8 +204,8 @@ class Planner {
         continue;
       }
       plan_.environments.push_back(env_id);
-      inodes_.add_tree(environments, env_id, cancel_);
-      inodes_.add_tree(layout_.store(), "snapshots/" + env_id, cancel_);
+      add_tree("env/" + env_id);
+      add_tree("store/snapshots/" + env_id);
     }
   }
 
@@ -271,7 +271,7 @@ class Planner {
       // An archived environment needs none, if it can be laid out again.
       if (live_layers_.contains(entry.name) && !whole_.contains(entry.name)) continue;
       plan_.trees.push_back(entry.name);
-      inodes_.add_tree(trees, entry.name, cancel_);
+      add_tree("trees/" + entry.name);
     }
   }
 
@@ -308,21 +308,29 @@ class Planner {
       const auto dir = try_open_beneath(layout_.root(), directory, O_RDONLY | O_DIRECTORY);
       if (!dir) continue;
       for (const DirectoryEntry& entry : list_directory(*dir)) {
-        if (is_temporary(entry.name)) add_leftover(*dir, directory, entry.name);
+        if (is_temporary(entry.name)) add_leftover(directory, entry.name);
       }
     }
     const UniqueFd wal = layout_.open_dir("store/wal");
     const UniqueFd staging = layout_.staging();
     for (const DirectoryEntry& entry : list_directory(staging)) {
       if (!exists_at(wal, wal_file_name(entry.name)) && !has_switch_plan(staging, entry.name))
-        add_leftover(staging, "store/staging", entry.name);
+        add_leftover("store/staging", entry.name);
     }
     sweep_names();
   }
 
-  void add_leftover(FdRef dir, const std::string& directory, const std::string& name) {
+  void add_leftover(const std::string& directory, const std::string& name) {
     plan_.leftovers.push_back(directory + "/" + name);
-    inodes_.add_tree(dir, name, cancel_);
+    add_tree(plan_.leftovers.back());
+  }
+
+  void add_tree(const std::string& path) {
+    try {
+      inodes_.add(sizes_of(layout_, path, roots_.inside, cancel_));
+    } catch (const Error&) {
+      // Of a subordinate id and closed to us: it counts when it is gone.
+    }
   }
 
   /// An index that names an environment that is gone. What points to a record is MetadataStore's.
@@ -333,7 +341,7 @@ class Planner {
       try {
         const auto env_id = try_read_file_at(names, entry.name, 2 * Digest::kSize);
         if (env_id && Digest::is_valid(*env_id) && !known_.contains(*env_id))
-          add_leftover(names, "store/names", entry.name);
+          add_leftover("store/names", entry.name);
       } catch (const Error&) {
         // Not ours; verify-store tells.
       }

@@ -50,6 +50,33 @@ TEST_F(CliGc, DryRunSaysExactlyWhatARunFrees) {
   expect_kept();
 }
 
+TEST_F(CliGc, InspectAndListTellWhatDestroyingAndCollectingGivesBack) {
+  build_mock("kept", "'git'");
+  fs::remove(project() + "/karapace.lock");
+  const std::string gone = build_mock("gone", "'curl', 'jq'");
+  fs::create_directory(store() + "/env/" + gone + "/upper/etc");
+  std::ofstream(store() + "/env/" + gone + "/upper/etc/motd") << std::string(100000, 'x');
+  karapace_ok({"commit", "gone"});
+  std::ofstream(store() + "/env/" + gone + "/home/notes") << std::string(10000, 'x');
+  const auto on_disk = [&] {
+    const std::string text = run_program("/usr/bin/du", {"-s", "--block-size=1", store()}).out;
+    return std::stoull(text.substr(0, text.find('\t')));
+  };
+  const Json told = karapace_json({"inspect", "gone"});
+  for (const Json& listed : karapace_json({"list"})) {
+    if (listed.at("env_id") == gone) {
+      EXPECT_EQ(listed, told);
+    }
+  }
+  EXPECT_GT(told.at("shared_bytes").get<std::uint64_t>(), 0U) << "the base";
+  EXPECT_NE(karapace_ok({"inspect", "gone"}).out.find("KiB of its own, "), std::string::npos);
+  const auto before = on_disk();
+  karapace_ok({"destroy", "gone"});
+  karapace_ok({"gc"});
+  EXPECT_EQ(before - on_disk(), told.at("exclusive_bytes").get<std::uint64_t>());
+  EXPECT_EQ(karapace_json({"inspect", "kept"}).at("shared_bytes"), 0);
+}
+
 TEST_F(CliGc, WithoutEnvironmentsNothingStays) {
   build_mock("dev", "'git'");
   karapace_ok({"destroy", "dev"});

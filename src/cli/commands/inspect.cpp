@@ -7,6 +7,7 @@
 #include "commands/commands.hpp"
 #include "context.hpp"
 #include "output.hpp"
+#include "size_text.hpp"
 #include "terminal.hpp"
 
 namespace karapace::cli {
@@ -17,7 +18,8 @@ std::string line(std::string_view label, std::string_view value) {
   return fmt::format("{}{}\n", padded(fmt::format("{}:", label), 14), value);
 }
 
-std::string describe(const core::EnvironmentView& environment, bool colour) {
+std::string describe(const core::EnvironmentView& environment, const std::optional<store::DiskUse>& use,
+                     bool colour) {
   const store::EnvRecord& record = environment.record;
   std::string text = line("env_id", printable(record.env_id));
   text += line("short_id", printable(record.short_id));
@@ -31,6 +33,9 @@ std::string describe(const core::EnvironmentView& environment, bool colour) {
   text += line("updated_at", printable(record.updated_at));
   text += line("ownership", printable(record.ownership));
   text += line("manifest", printable(record.manifest_path, 4096));
+  text += line("disk", use ? fmt::format("{} of its own, {} shared with others", size_text(use->exclusive),
+                                         size_text(use->shared))
+                           : "(cannot be measured; karapace verify-store tells why)");
   return text;
 }
 
@@ -39,10 +44,11 @@ std::string describe(const core::EnvironmentView& environment, bool colour) {
 int run_inspect(const Invocation& invocation) {
   const core::Engine engine = open_engine(invocation, core::Access::Read, no_progress());
   const core::EnvironmentView environment = find_environment(engine, invocation);
+  const auto use = use_of(measure_disk_use(engine, environment.record.env_id), environment);
   if (invocation.json()) {
-    print_json(record_json(environment));
+    print_json(record_json(environment, use));
   } else {
-    write_stdout(describe(environment, wants_colour(Stream::Out)));
+    write_stdout(describe(environment, use, wants_colour(Stream::Out)));
   }
   return 0;
 }

@@ -21,6 +21,7 @@
 #include "karapace/store/layer_merge.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/tree_diff.hpp"
+#include "karapace/store/tree_sizes.hpp"
 #include "worker/checksum.hpp"
 #include "worker/copy_tree.hpp"
 #include "worker/deb_control.hpp"
@@ -264,6 +265,14 @@ Json check_objects(const Job& job) {
   return {{"bad", bad}};
 }
 
+Json tree_sizes(const Job& job) {
+  const store::TreeSizes sizes = store::read_tree_sizes(job.store, job.text("path"), job.cancel);
+  Json linked = Json::array();
+  for (const store::LinkedInode& inode : sizes.linked)
+    linked.push_back({inode.device, inode.inode, inode.links, inode.names, inode.bytes});
+  return {{"own", sizes.own}, {"linked", std::move(linked)}};
+}
+
 Json export_files(const Job& job) {
   const UniqueFd objects = open_directory(job.store, "store/objects");
   UniqueFd upper;
@@ -316,6 +325,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "remove") return remove(job);
   if (verb == "check_tree") return check_tree(job);
   if (verb == "check_objects") return check_objects(job);
+  if (verb == "tree_sizes") return tree_sizes(job);
   if (verb == "sha256") return sha256(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));
 }

@@ -18,17 +18,7 @@ inline EnvRecord make_environment(const StoreLayout& layout, char digit) {
     const UniqueFd staging = operation.staging();
     make_directory_at(staging, "tree", 0755);
     write_all(open_beneath(staging, "tree/base", O_WRONLY | O_CREAT, 0644), "of the base");
-    const SealedTree sealed =
-        seal_tree(open_directory(staging, "tree"), layout.objects(), {.set_mtime = kSourceDateEpoch},
-                  no_progress(), CancelToken::process());
-    publish_tree(staging, "tree", layout.trees(), sealed.hash);
-    LayerRecord layer;
-    layer.hash = sealed.hash;
-    layer.ownership = "flat";
-    layer.entries = sealed.entries;
-    layer.bytes = sealed.bytes;
-    LayerStore(layout).put(layer, sealed.index, sealed.mtimes);
-    record.base_layer = sealed.hash.hex();
+    record.base_layer = publish_layer(layout, staging).hash.hex();
   }
   record.dependency_layers.clear();
   record.manifest_hash = ObjectStore(layout).put("{}").hex();

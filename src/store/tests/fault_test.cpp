@@ -61,16 +61,7 @@ SealedTree build_layer(const StoreLayout& layout, std::string_view content = "co
   write_into(staging, "tree/sub/same", "content");
   symlink_at("file", staging, "tree/link");
   try_link_at(staging, "tree/file", staging, "tree/hard");
-  const UniqueFd tree = open_directory(staging, "tree");
-  SealedTree sealed = seal_tree(tree, layout.objects(), {.set_mtime = kSourceDateEpoch, .threads = 1},
-                                no_progress(), CancelToken::process());
-  publish_tree(staging, "tree", layout.trees(), sealed.hash);
-  LayerRecord record;
-  record.hash = sealed.hash;
-  record.ownership = "flat";
-  record.entries = sealed.entries;
-  record.bytes = sealed.bytes;
-  LayerStore(layout).put(record, sealed.index, sealed.mtimes);
+  SealedTree sealed = testing::publish_layer(layout, staging, {.set_mtime = kSourceDateEpoch, .threads = 1});
   operation.finish();
   return sealed;
 }

@@ -26,16 +26,7 @@ class Gc : public testing::StoreTest {
     ensure_directory_at(staging, "tree/sub");
     write(staging, "tree/own", content);
     write(staging, "tree/sub/common", "common content");
-    const SealedTree sealed = seal(open_directory(staging, "tree"), {.set_mtime = kSourceDateEpoch});
-    publish_tree(staging, "tree", layout.trees(), sealed.hash);
-    LayerRecord layer;
-    layer.hash = sealed.hash;
-    layer.kind = LayerKind::Base;
-    layer.ownership = "flat";
-    layer.entries = sealed.entries;
-    layer.bytes = sealed.bytes;
-    LayerStore(layout).put(layer, sealed.index, sealed.mtimes);
-    return sealed.hash.hex();
+    return testing::publish_layer(layout, staging).hash.hex();
   }
 
   EnvRecord make_environment(char digit, const std::string& layer) {

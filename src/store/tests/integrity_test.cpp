@@ -24,15 +24,7 @@ class Integrity : public testing::StoreTest {
     ensure_directory_at(staging, "tree/sub");
     write_all(open_beneath(staging, "tree/file", O_WRONLY | O_CREAT, 0644), "content");
     write_all(open_beneath(staging, "tree/sub/other", O_WRONLY | O_CREAT, 0644), "other");
-    sealed = seal(open_directory(staging, "tree"), {.set_mtime = kSourceDateEpoch});
-    publish_tree(staging, "tree", layout.trees(), sealed.hash);
-    LayerRecord layer;
-    layer.hash = sealed.hash;
-    layer.kind = LayerKind::Base;
-    layer.ownership = "flat";
-    layer.entries = sealed.entries;
-    layer.bytes = sealed.bytes;
-    LayerStore(layout).put(layer, sealed.index, sealed.mtimes);
+    sealed = testing::publish_layer(layout, staging);
     record = make_record('a', "dev");
     record.base_layer = sealed.hash.hex();
     record.dependency_layers.clear();

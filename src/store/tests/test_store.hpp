@@ -55,6 +55,23 @@ class TempDir {
   UniqueFd fd_;
 };
 
+/// Seals `staging`/tree, lays it out and publishes its record.
+inline SealedTree publish_layer(const StoreLayout& layout, FdRef staging,
+                                SealOptions options = {.set_mtime = kSourceDateEpoch},
+                                LayerKind kind = LayerKind::Base) {
+  SealedTree sealed = seal_tree(open_directory(staging, "tree"), layout.objects(), options, no_progress(),
+                                CancelToken::process());
+  publish_tree(staging, "tree", layout.trees(), sealed.hash);
+  LayerRecord record;
+  record.hash = sealed.hash;
+  record.kind = kind;
+  record.ownership = options.flat ? "flat" : "mapped";
+  record.entries = sealed.entries;
+  record.bytes = sealed.bytes;
+  LayerStore(layout).put(record, sealed.index, sealed.mtimes);
+  return sealed;
+}
+
 class StoreTest : public ::testing::Test {
  protected:
   TempDir dir;

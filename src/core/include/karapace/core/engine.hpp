@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "karapace/runtime/session.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "karapace/store/disk_use.hpp"
 #include "karapace/store/gc.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/metadata.hpp"
@@ -153,6 +155,10 @@ class Engine {
   /// InvalidInput if ambiguous.
   [[nodiscard]] EnvironmentView find_environment(std::string_view reference) const;
   [[nodiscard]] EnvironmentList list() const;
+  /// What environments occupy on disk, by id; nothing for one that cannot be measured. `only` is a whole id;
+  /// empty: all.
+  [[nodiscard]] std::map<std::string, std::optional<store::DiskUse>> disk_use(
+      const std::string& only = {}) const;
 
   /// For enter and exec. The caller then calls runtime::become_session or spawn_session with the store below.
   [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment,

@@ -15,6 +15,7 @@
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/tree_diff.hpp"
+#include "karapace/store/tree_sizes.hpp"
 
 namespace karapace::runtime {
 
@@ -96,6 +97,8 @@ class TreeWorker {
   /// Those of `objects` that are damaged, with the reason.
   [[nodiscard]] std::vector<std::pair<Digest, std::string>> object_faults(const std::vector<Digest>& objects,
                                                                           CancelToken& cancel);
+  /// As store::read_tree_sizes for a path relative to the store's root.
+  [[nodiscard]] store::TreeSizes tree_sizes(const std::string& relative, CancelToken& cancel);
   void export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress, CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);

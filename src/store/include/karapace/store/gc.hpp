@@ -10,6 +10,7 @@
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/tree_sizes.hpp"
 #include "karapace/store/wal.hpp"
 
 namespace karapace::store {
@@ -19,6 +20,7 @@ struct GcRoots {
   std::set<std::string> packages;  // sha256 of the artefacts that locks in records name
   /// A lock could not be read, so every artefact may be needed: why.
   std::string all_packages_because;
+  InsideSizes inside;  // for what only a user namespace may look at
 };
 
 /// Why something is kept that may be unreferenced.
