@@ -4,17 +4,10 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "by_path.hpp"
+
 namespace karapace::store {
 namespace {
-
-using ByPath = std::unordered_map<std::string_view, const IndexEntry*>;
-
-ByPath by_path(const std::vector<IndexEntry>& entries) {
-  ByPath result;
-  result.reserve(entries.size());
-  for (const IndexEntry& entry : entries) result.emplace(entry.path, &entry);
-  return result;
-}
 
 std::string_view parent_of(std::string_view path) {
   const auto slash = path.rfind('/');

@@ -161,37 +161,30 @@ StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
 }
 
 std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_path) {
-  const std::string path = absolute(root_path);
-  return with_context([&] { return "opening the store " + path; },
+  return with_context([&] { return "opening the store " + absolute(root_path); },
                       [&]() -> std::optional<StoreLayout> {
-                        UniqueFd root;
-                        try {
-                          root = open_path(path, kOpenDirectory);
-                        } catch (const SystemError& error) {
-                          if (error.error_number() == ENOENT) return std::nullopt;
-                          throw;
-                        }
-                        std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
-                        if (!store || !check_version(*store)) return std::nullopt;
-                        return StoreLayout(path, std::move(root), std::move(*store));
+                        std::optional<StoreLayout> layout = find(absolute(root_path));
+                        if (layout && !check_version(layout->store_)) return std::nullopt;
+                        return layout;
                       });
 }
 
 std::optional<StoreLayout> StoreLayout::open_any_version(const std::string& root_path) {
-  const std::string path = absolute(root_path);
-  return with_context([&] { return "opening the store " + path; },
-                      [&]() -> std::optional<StoreLayout> {
-                        UniqueFd root;
-                        try {
-                          root = open_path(path, kOpenDirectory);
-                        } catch (const SystemError& error) {
-                          if (error.error_number() == ENOENT) return std::nullopt;
-                          throw;
-                        }
-                        std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
-                        if (!store) return std::nullopt;
-                        return StoreLayout(path, std::move(root), std::move(*store));
-                      });
+  return with_context([&] { return "opening the store " + absolute(root_path); },
+                      [&] { return find(absolute(root_path)); });
+}
+
+std::optional<StoreLayout> StoreLayout::find(const std::string& path) {
+  UniqueFd root;
+  try {
+    root = open_path(path, kOpenDirectory);
+  } catch (const SystemError& error) {
+    if (error.error_number() == ENOENT) return std::nullopt;
+    throw;
+  }
+  std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
+  if (!store) return std::nullopt;
+  return StoreLayout(path, std::move(root), std::move(*store));
 }
 
 std::uint64_t StoreLayout::read_version() const {

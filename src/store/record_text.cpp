@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "karapace/base/digest.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/text.hpp"
@@ -10,41 +12,52 @@
 namespace karapace::store {
 namespace {
 
-constexpr std::string_view kBefore = ",\n  \"checksum\": \"";
-constexpr std::string_view kAfter = "\"\n}";
+constexpr ChecksumForm kForm{",\n  \"checksum\": \"", "\n}"};
 constexpr std::size_t kHexDigits = 2 * Digest::kSize;
-constexpr std::size_t kTail = kBefore.size() + kHexDigits + kAfter.size();
+constexpr char kQuote = '"';
 
-Digest checksum_of(std::string_view text_before_checksum) {
+Digest checksum_of(std::string_view body, std::string_view close) {
   Hasher hasher;
-  hasher.update(text_before_checksum);
-  hasher.update(std::string_view("\n}"));
+  hasher.update(body);
+  hasher.update(close);
   return hasher.finish();
 }
 
 }  // namespace
 
+void append_checksum(std::string& text, const ChecksumForm& form) {
+  const std::string hex = checksum_of(text, form.close).hex();
+  text += form.before;
+  text += hex;
+  text += kQuote;
+  text += form.close;
+}
+
+std::string_view check_checksum(std::string_view text, const ChecksumForm& form, std::string_view what) {
+  const std::size_t tail_size = form.before.size() + kHexDigits + 1 + form.close.size();
+  const std::string_view body = text.substr(0, text.size() - std::min(text.size(), tail_size));
+  const std::string_view tail = text.substr(body.size());
+  const std::string_view stored =
+      tail.substr(std::min(tail.size(), form.before.size())).substr(0, kHexDigits);
+  const bool has_one = !body.empty() && tail.starts_with(form.before) && tail.ends_with(form.close) &&
+                       tail[form.before.size() + kHexDigits] == kQuote;
+  if (!has_one) throw CorruptError(what, "a text with a checksum", "none");
+  if (const std::string found = checksum_of(body, form.close).hex(); stored != found)
+    throw CorruptError(what, std::string(printable(stored)), found);
+  return body;
+}
+
 std::string make_record_text(const OrderedJson& record) {
   KARAPACE_ASSERT(record.is_object() && !record.empty() && !record.contains("checksum"));
   std::string text = pretty_json(record);
-  KARAPACE_ASSERT(text.ends_with("\n}"));
-  text.resize(text.size() - 2);
-  const std::string hex = checksum_of(text).hex();
-  text += kBefore;
-  text += hex;
-  text += kAfter;
+  KARAPACE_ASSERT(text.ends_with(kForm.close));
+  text.resize(text.size() - kForm.close.size());
+  append_checksum(text, kForm);
   return text;
 }
 
 Json parse_record_text(std::string_view text, std::string_view what) {
-  if (text.size() <= kTail || !text.ends_with(kAfter))
-    throw CorruptError(what, "a record with a checksum", "none");
-  const std::string_view body = text.substr(0, text.size() - kTail);
-  const std::string_view tail = text.substr(body.size());
-  if (!tail.starts_with(kBefore)) throw CorruptError(what, "a record with a checksum", "none");
-  const std::string_view stored = tail.substr(kBefore.size(), kHexDigits);
-  const std::string found = checksum_of(body).hex();
-  if (stored != found) throw CorruptError(what, std::string(printable(stored)), found);
+  static_cast<void>(check_checksum(text, kForm, what));
   try {
     Json value = parse_json(text, what);
     if (!value.is_object()) throw CorruptError(what, "a JSON object", value.type_name());

@@ -13,6 +13,17 @@ namespace karapace::store {
 
 inline constexpr std::size_t kMaxRecordBytes = 256 * 1024;
 
+/// How a text ends in its checksum, which is over all before it and what closes the text without one.
+struct ChecksumForm {
+  std::string_view before;  // up to the digits, the opening quote included
+  std::string_view close;
+};
+/// `text` is whole but for what closes it.
+void append_checksum(std::string& text, const ChecksumForm& form);
+/// What append_checksum was given. CorruptError about `what` without a checksum, or with a wrong one.
+[[nodiscard]] std::string_view check_checksum(std::string_view text, const ChecksumForm& form,
+                                              std::string_view what);
+
 /// Pretty text of `record` with its checksum. `record` must not be empty and must not have the key yet.
 [[nodiscard]] std::string make_record_text(const OrderedJson& record);
 /// Checks and parses. `what` names the record in the CorruptError that every fault ends in.

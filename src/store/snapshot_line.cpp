@@ -18,10 +18,7 @@
 namespace karapace::store {
 namespace {
 
-constexpr std::string_view kBefore = ",\"checksum\":\"";
-constexpr std::string_view kAfter = "\"}";
-constexpr std::size_t kHexDigits = 2 * Digest::kSize;
-constexpr std::size_t kTail = kBefore.size() + kHexDigits + kAfter.size();
+constexpr ChecksumForm kForm{",\"checksum\":\"", "}"};
 constexpr std::size_t kMaxLayers = 501;  // 500 and a base
 constexpr std::string_view kIdDomain = "karapace snapshot v1\n";
 
@@ -70,13 +67,6 @@ std::string id_of(std::string_view members) {
   hasher.update(kIdDomain);
   hasher.update(members);
   return hasher.finish().hex();
-}
-
-Digest checksum_of(std::string_view text_before_checksum) {
-  Hasher hasher;
-  hasher.update(text_before_checksum);
-  hasher.update(std::string_view("}"));
-  return hasher.finish();
 }
 
 /// Reads what members_of wrote, and says no to everything else.
@@ -170,20 +160,16 @@ std::string make_snapshot_line(const SnapshotRecord& snapshot) {
   const std::string members = members_of(snapshot);
   KARAPACE_ASSERT(snapshot.id == id_of(members));
   std::string line = fmt::format("{{\"id\":\"{}\",{}", snapshot.id, members);
-  line += fmt::format("{}{}{}\n", kBefore, checksum_of(line).hex(), kAfter);
+  append_checksum(line, kForm);
+  line += '\n';
   check(line.size() <= kMaxSnapshotLineBytes, "the record of the snapshot is longer than 64 KiB");
   return line;
 }
 
 SnapshotRecord parse_snapshot_line(std::string_view line, std::string_view what) {
-  if (line.size() <= kTail || line.size() >= kMaxSnapshotLineBytes || !line.ends_with(kAfter))
-    throw CorruptError(what, "a line with a checksum", "none");
-  const std::string_view body = line.substr(0, line.size() - kTail);
-  const std::string_view tail = line.substr(body.size());
-  if (!tail.starts_with(kBefore)) throw CorruptError(what, "a line with a checksum", "none");
-  const std::string_view stored = tail.substr(kBefore.size(), kHexDigits);
-  if (const std::string found = checksum_of(body).hex(); stored != found)
-    throw CorruptError(what, std::string(printable(stored)), found);
+  if (line.size() >= kMaxSnapshotLineBytes)
+    throw CorruptError(what, "a line of at most 64 KiB", "a longer one");
+  const std::string_view body = check_checksum(line, kForm, what);
   try {
     SnapshotRecord snapshot;
     if (!Scanner(body).read(snapshot)) snapshot = from_json(parse_json(line, what));

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <unordered_map>
 
+#include "by_path.hpp"
 #include "karapace/store/layer.hpp"
 
 namespace karapace::store {
 namespace {
-
-using ByPath = std::unordered_map<std::string_view, const IndexEntry*>;
-
-ByPath by_path(const std::vector<IndexEntry>& entries) {
-  ByPath result;
-  result.reserve(entries.size());
-  for (const IndexEntry& entry : entries) result.emplace(entry.path, &entry);
-  return result;
-}
 
 const IndexEntry& file_of(const IndexEntry& entry, const ByPath& entries) {
   if (entry.type != EntryType::HardLink) return entry;

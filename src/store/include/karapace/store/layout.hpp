@@ -79,6 +79,8 @@ class StoreLayout {
 
  private:
   StoreLayout(std::string root_path, UniqueFd root, UniqueFd store);
+  /// Nothing unless there are directories where a store has them.
+  [[nodiscard]] static std::optional<StoreLayout> find(const std::string& path);
   std::string root_path_;
   UniqueFd root_;
   UniqueFd store_;
