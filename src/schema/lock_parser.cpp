@@ -39,13 +39,17 @@ const KeyList kTopKeys = {"lock_version",
                           "mounts",
                           "repositories",
                           "resolved_packages",
-                          "base_packages"};
-const KeyList kBaseKeys = {"provider", "distribution", "variant", "url", "sha256", "size"};
+                          "base_packages",
+                          "base_files"};
+const KeyList kBaseKeys = {"provider", "distribution", "variant", "version",
+                           "url",      "sha256",       "size",    "index_sha256"};
+const KeyList kFileKeys = {"role", "url", "sha256", "size"};
 const KeyList kMountKeys = {"label", "host_path", "container_path", "access"};
 const KeyList kRepositoryKeys = {"name", "url", "suite", "components"};
 const KeyList kPackageKeys = {"name", "version", "arch", "sha256", "size", "repository", "path", "requested"};
 
 constexpr std::size_t kMaxWordBytes = 1024;
+constexpr std::size_t kMaxBaseFiles = 1024;
 
 [[noreturn]] void refuse(std::string message) { throw Error(ErrorCode::InvalidInput, std::move(message)); }
 
@@ -77,6 +81,18 @@ void check_repository_url(std::string_view url) {
                    [&](std::string_view s) { return url.starts_with(s); })) {
     refuse(fmt::format("'{}' is not a URL that packages can come from", printable(url)));
   }
+}
+
+void check_web_address(std::string_view url) {
+  check_word(url, "URL");
+  if (!url.starts_with("https://") && !url.starts_with("http://"))
+    refuse(fmt::format("'{}' does not begin with https:// or http://", printable(url)));
+}
+
+void check_role(std::string_view role) {
+  constexpr std::array<std::string_view, 3> kRoles = {"manifest", "layer", "rootfs"};
+  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end())
+    refuse(fmt::format("'{}' is not what a file of a base can be", printable(role)));
 }
 
 /// Reads a required string and checks it; the error gets the position of the value.
@@ -202,11 +218,29 @@ BasePin read_base(const TableReader& top) {
       table, "provider", [&](const std::string& text) { base.provider = parse_base_provider(text); }));
   base.distribution = checked_optional(table, "distribution", word_of("distribution"));
   base.variant = checked_optional(table, "variant", word_of("variant"));
+  base.version = checked_optional(table, "version", word_of("version"));
   base.url = checked_optional(table, "url", word_of("URL"));
   base.sha256 = checked_optional(table, "sha256", hex_of(64));
+  base.index_sha256 = checked_optional(table, "index_sha256", hex_of(64));
   base.size = table.optional_unsigned("size").value_or(0);
-  if (base.provider == BaseProvider::Tar) static_cast<void>(table.require("sha256"));
+  if (base.provider == BaseProvider::Tar || base.provider == BaseProvider::Oci)
+    static_cast<void>(table.require("sha256"));
   return base;
+}
+
+/// In the order of the file: layers lie on each other.
+std::vector<LockedFile> read_base_files(const TableReader& top) {
+  std::vector<LockedFile> files;
+  for (const TomlItem& item : top.table_items("base_files")) {
+    const TableReader table(top.source(), item, kFileKeys);
+    if (files.size() == kMaxBaseFiles) top.fail(item.node, top.path_of(item), "too many files");
+    LockedFile& file = files.emplace_back();
+    file.role = checked_string(table, "role", check_role);
+    file.url = checked_optional(table, "url", check_web_address);
+    file.sha256 = checked_string(table, "sha256", hex_of(64));
+    file.size = table.required_unsigned("size");
+  }
+  return files;
 }
 
 void check_version(const TableReader& any_keys) {
@@ -255,6 +289,7 @@ LockFile read_lock(const TomlSource& source, const TomlNode& root) {
   static_cast<void>(top.require("resolved_packages"));
   lock.resolved_packages = read_packages(top, "resolved_packages", repository_names);
   lock.base.packages = read_packages(top, "base_packages", repository_names);
+  lock.base.files = read_base_files(top);
   lock.edited = checksum != lock_checksum(lock);
   return lock;
 }

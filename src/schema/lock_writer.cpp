@@ -122,9 +122,19 @@ void write_base(Writer& out, const BasePin& base) {
   out.field("provider", to_string(base.provider));
   out.field_unless_empty("distribution", base.distribution);
   out.field_unless_empty("variant", base.variant);
+  out.field_unless_empty("version", base.version);
   out.field_unless_empty("url", base.url);
   out.field_unless_empty("sha256", base.sha256);
   if (base.size != 0) out.number("size", base.size);
+  out.field_unless_empty("index_sha256", base.index_sha256);
+}
+
+void write_file(Writer& out, const LockedFile& file) {
+  out.header("[[base_files]]");
+  out.field("role", file.role);
+  out.field_unless_empty("url", file.url);
+  out.field("sha256", file.sha256);
+  out.number("size", file.size);
 }
 
 /// Everything behind the line of the lock version.
@@ -149,6 +159,7 @@ std::string write_body(const LockFile& lock) {
   for (const LockedPackage& package : lock.resolved_packages)
     write_package(out, "[[resolved_packages]]", package);
   for (const LockedPackage& package : lock.base.packages) write_package(out, "[[base_packages]]", package);
+  for (const LockedFile& file : lock.base.files) write_file(out, file);
   return out.take();
 }
 

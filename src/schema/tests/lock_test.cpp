@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <tuple>
 
 #include "karapace/base/digest.hpp"
 #include "samples.hpp"
@@ -269,6 +270,33 @@ TEST(LockFile, AChangedPackageChangesOnlyItsBlock) {
     b += line_b.size();
   }
   EXPECT_EQ(changed, 4);  // version, env_id, short_id, checksum
+}
+
+TEST(LockFile, FilesOfABaseKeepTheirOrderAndAreChecked) {
+  LockFile lock = sample();
+  lock.base = {};
+  lock.base.provider = BaseProvider::Oci;
+  lock.base.distribution = "registry.example:5000/team/tool:1.2";
+  lock.base.sha256 = std::string(64, 'a');
+  lock.base.index_sha256 = std::string(64, 'b');
+  const std::string url = "https://registry.example:5000/v2/team/tool/blobs/x";
+  lock.base.files = {{"manifest", url, std::string(64, 'a'), 5},
+                     {"layer", url, std::string(64, 'f'), 6},
+                     {"layer", "", std::string(64, 'c'), 7},
+                     {"layer", url, std::string(64, 'f'), 6}};
+  seal_identity(lock);
+  const std::string text = serialize_lock(lock);
+  EXPECT_EQ(parse_lock(text, "karapace.lock").base.files, lock.base.files);
+  EXPECT_CONTAINS(text, "\n[[base_files]]\nrole = \"manifest\"\nurl = \"https://registry.example:5000/");
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases = {
+      {"role = \"layer\"", "role = \"script\"", "'script' is not what a file of a base can be"},
+      {"url = \"https://registry", "url = \"file://registry", "does not begin with https:// or http://"},
+      {"sha256 = \"ffff", "sha256 = \"fff/", "is not 64 lower-case hex digits"},
+      {"size = 6\n", "size = -6\n", "size"},
+      {"index_sha256 = \"", "index_sha256 = \"b", "is not 64 lower-case hex digits"},
+  };
+  for (const auto& [from, to, message] : cases)
+    EXPECT_CONTAINS(parse_message(replaced(text, from, to)), message);
 }
 
 TEST(LockFile, LiesBesideItsManifest) {

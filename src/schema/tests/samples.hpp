@@ -62,6 +62,12 @@ class RandomLock {
     if (coin()) lock.base.url = "https://example.org/" + word();
     lock.base.sha256 = digest();
     lock.base.size = number();
+    if (coin()) lock.base.version = word();
+    if (coin()) lock.base.index_sha256 = digest();
+    for (std::uint32_t i = below(4); i > 0; --i) {
+      lock.base.files.push_back(
+          {coin() ? "layer" : "manifest", coin() ? "https://example.org/" + word() : "", digest(), number()});
+    }
     for (std::uint32_t i = below(4); i > 0; --i) {
       Repository& repository = lock.repositories.emplace_back();
       repository.name = fmt::format("r{}{}", i, word());

@@ -37,14 +37,26 @@ struct LockedPackage {
 enum class BaseProvider { Bootstrap, Tar, Dir, Oci, Lxc, Mock };
 [[nodiscard]] std::string_view to_string(BaseProvider provider) noexcept;
 
+/// A file that a base is made from: a layer of an image, a root file system.
+struct LockedFile {
+  std::string role;        // "manifest", "layer", "rootfs"
+  std::string url;         // http or https; empty: the image itself is a local file or directory
+  std::string sha256;      // 64 hex digits
+  std::uint64_t size = 0;  // in bytes
+  bool operator==(const LockedFile&) const = default;
+};
+
 struct BasePin {
   BaseProvider provider = BaseProvider::Bootstrap;
-  std::string distribution;             // "debian/bookworm"; empty if unknown
-  std::string variant;                  // bootstrap: "minbase"
-  std::string url;                      // tar by URL
-  std::string sha256;                   // tar: of the archive file
-  std::uint64_t size = 0;               // tar: of the archive file, 0 if unknown
+  std::string distribution;  // "debian/bookworm"; oci: the reference in full; empty if unknown
+  std::string variant;       // bootstrap: "minbase"; lxc: "default"
+  std::string version;       // lxc: the image's build, "20260220_04:20"
+  std::string url;           // tar by URL; lxc: the server
+  std::string sha256;        // tar: of the archive file; oci: of the platform's manifest
+  std::uint64_t size = 0;    // tar: of the archive file, 0 if unknown
+  std::string index_sha256;  // oci: of the index that names the manifest, if it was found through one
   std::vector<LockedPackage> packages;  // bootstrap: the whole base closure
+  std::vector<LockedFile> files;        // oci, lxc: what is fetched; layers in the order in which they apply
   bool operator==(const BasePin&) const = default;
 };
 
