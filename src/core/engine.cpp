@@ -49,15 +49,6 @@ store::TreeRemover Engine::Impl::tree_remover() const {
 
 store::SwitchFinisher Engine::Impl::switch_finisher() const {
   return [&store = *layout](const std::string& op_id, bool flat) {
-    if (flat) {
-      try {
-        // Nearly always our own rights are enough, and a worker takes milliseconds to start.
-        const CancelToken never;
-        return store::finish_switch_trees(store.root(), op_id, no_progress(), never);
-      } catch (const SystemError& error) {
-        if (error.error_number() != EACCES && error.error_number() != EPERM) throw;
-      }
-    }
     runtime::finish_switch_any_owner(store, op_id, flat);
   };
 }

@@ -160,6 +160,10 @@ bool is_upper_clean(FdRef upper, FdRef below, bool flat, std::uint32_t build_uid
   return upper_attributes(upper, lower, flat, build_uid) == lower;
 }
 
+void discard_preparation(FdRef staging) {
+  for (const char* name : {kFresh, kCopies, "index", "mtimes"}) remove_tree_at(staging, name);
+}
+
 void stage_fresh_upper(FdRef staging, FdRef below, bool flat) {
   make_fresh(staging, root_attributes(below, flat), tree_io::info_of(below).mtime_ns, flat);
 }

@@ -67,6 +67,11 @@ std::optional<std::string> xattr_value(int file, const std::string& key) {
   return value;
 }
 
+/// On every file that was copied up, and never looked into.
+bool is_overlay_note(std::string_view key) {
+  return key == "user.overlay.origin" || key == "user.overlay.impure";
+}
+
 /// One extent. copy_file_range shares blocks or stays in the kernel where it can.
 void copy_range(int source, int target, off_t begin, off_t end) {
   std::string buffer;
@@ -156,23 +161,29 @@ void set_mtime_at(FdRef dir, const std::string& name, std::int64_t mtime_ns) {
 }
 
 Xattrs read_xattrs(FdRef file) {
-  Xattrs attributes;
-  // Nearly all files have none: ask for the size first and allocate nothing.
-  ssize_t length = ::flistxattr(file.get(), nullptr, 0);
-  std::string names;
-  if (length > 0) {
-    names.resize(kXattrBytes);
-    length = ::flistxattr(file.get(), names.data(), names.size());
+  // Enough for what nearly all files have, and no second call to ask for the size.
+  std::array<char, 512> few;  // NOLINT(*-member-init): the kernel fills it
+  std::string many;
+  const char* names = few.data();
+  ssize_t length = ::flistxattr(file.get(), few.data(), few.size());
+  if (length < 0 && errno == ERANGE) {
+    many.resize(kXattrBytes);
+    names = many.data();
+    length = ::flistxattr(file.get(), many.data(), many.size());
   }
+  Xattrs attributes;
   if (length < 0 && errno == EOPNOTSUPP) return attributes;
   if (length < 0) throw_errno("list the attributes");
-  names.resize(static_cast<std::size_t>(length));
-  for (std::size_t begin = 0; begin < names.size();) {
-    std::string key(names.c_str() + begin);
-    begin += key.size() + 1;
-    if (auto value = xattr_value(file.get(), key)) attributes.emplace_back(std::move(key), std::move(*value));
+  for (std::string_view rest(names, static_cast<std::size_t>(length)); !rest.empty();) {
+    std::string key(rest.substr(0, rest.find('\0')));
+    rest.remove_prefix(std::min(key.size() + 1, rest.size()));
+    if (is_overlay_note(key)) {
+      attributes.emplace_back(std::move(key), std::string());
+    } else if (auto value = xattr_value(file.get(), key)) {
+      attributes.emplace_back(std::move(key), std::move(*value));
+    }
   }
-  std::ranges::sort(attributes);
+  if (attributes.size() > 1) std::ranges::sort(attributes);
   return attributes;
 }
 

@@ -48,7 +48,7 @@ void set_mtime(FdRef file, std::int64_t mtime_ns);
 void set_mtime_at(FdRef dir, const std::string& name, std::int64_t mtime_ns);
 
 using Xattrs = std::vector<std::pair<std::string, std::string>>;
-/// Of an open file or directory, sorted by name.
+/// Of an open file or directory, sorted by name. The values of user.overlay.origin and .impure are left out.
 [[nodiscard]] Xattrs read_xattrs(FdRef file);
 void write_xattr(FdRef file, const std::string& key, const std::string& value);
 void erase_xattr(FdRef file, const std::string& key);

@@ -33,6 +33,13 @@ struct Names {
   throw Error(ErrorCode::InvalidInput, fmt::format("\"{}\" {}", printable(path), why), std::move(fix));
 }
 
+/// Whoever looks from outside the user namespace sees whose root the capability is for (capabilities(7),
+/// version 3); inside it is version 2, and that is what belongs to the identity.
+bool names_a_root(std::string_view name, std::string_view value) {
+  constexpr std::size_t kRevisionByte = 3;  // of a little-endian word
+  return name == "security.capability" && value.size() > kRevisionByte && value[kRevisionByte] == 3;
+}
+
 class Walker {
  public:
   Walker(FdRef tree, const WalkOptions& options, const CancelToken& cancel)
@@ -240,6 +247,8 @@ SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& pa
       result.opaque = result.opaque || (name == "user.overlay.opaque" && value == "y");
       if (name != "user.overlay.opaque" || value != "y") result.dropped.push_back(std::move(key));
     } else if (name.starts_with("user.") || name == "security.capability") {
+      if (flat && names_a_root(name, value))
+        throw SystemError(EPERM, "read a capability from outside its user namespace");
       result.kept.emplace_back(std::move(key), std::move(value));
     } else if (name == "system.posix_acl_access" || name == "system.posix_acl_default") {
       // An ACL is a list of ids, and a flat tree has only one.

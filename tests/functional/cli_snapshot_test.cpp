@@ -70,6 +70,24 @@ TEST_F(CliSnapshot, CommitMovesWhatWasWrittenAndListsIt) {
   EXPECT_EQ(karapace({"verify-store"}).status, 0);
 }
 
+TEST_F(CliSnapshot, FilesThatTheirOwnerMayNotReadAreCommittedComparedAndKeptSecret) {
+  put("etc/locked/inner", "one");
+  put("etc/shadow", "two");
+  ASSERT_EQ(::chmod((upper() / "etc/shadow").c_str(), 0000), 0);
+  ASSERT_EQ(::chmod((upper() / "etc/locked").c_str(), 0000), 0);
+  EXPECT_TRUE(karapace_json({"diff", "dev"}).at("has_drift").get<bool>());
+  commit("locked");
+  EXPECT_TRUE(upper_is_empty());
+  const fs::path tree = fs::path(store()) / "trees" /
+                        karapace_json({"inspect", "dev"}).at("snapshot_layers").back().get<std::string>();
+  struct stat info {};
+  ASSERT_EQ(::stat((tree / "etc/locked").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0U);
+  ASSERT_EQ(::stat((tree / "etc/shadow").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0U);
+  EXPECT_EQ(karapace({"verify-store"}).status, 0);
+}
+
 TEST_F(CliSnapshot, NothingToCommitIsSuccessAndNoSnapshot) {
   const Json none = karapace_json({"commit", "dev"});
   EXPECT_FALSE(none.at("changed").get<bool>());

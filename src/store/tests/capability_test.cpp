@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // On disk a capability of a user namespace names its root; inside it must look the same for everyone.
+#include <cerrno>
+
+#include "../tree_walk.hpp"
+#include "karapace/base/error.hpp"
 #include "karapace/base/xattr.hpp"
 #include "test_store.hpp"
 
@@ -21,6 +25,19 @@ TEST_F(Capability, CapabilityIsRecordedAsSeenInside) {
   const UniqueFd target = dir.make_dir("target");
   lay_out_tree(entries, layout.objects(), target, true);
   EXPECT_EQ(scan(target), entries);
+}
+
+TEST_F(Capability, SeenFromOutsideItIsLeftToTheUserNamespace) {
+  const UniqueFd tree = dir.make_dir("tree");
+  // VFS_CAP_REVISION_3: the same with the root it is for, which only those outside of its namespace see.
+  const std::string from_outside("\x01\0\0\x03\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xe8\x03\0\0", 24);
+  try {
+    static_cast<void>(split_xattrs({{"security.capability", from_outside}}, true, "ping"));
+    FAIL() << "taken as it was";
+  } catch (const SystemError& error) {
+    EXPECT_EQ(error.error_number(), EPERM);
+  }
+  EXPECT_EQ(split_xattrs({{"security.capability", from_outside}}, false, "ping").kept.size(), 1U);
 }
 
 }  // namespace

@@ -56,12 +56,15 @@ struct CommitOptions {
   std::uint32_t build_uid =
       0;  // mapped: who made the upper's root directory, as seen inside; it counts as root's
 };
-/// Step 1, inside the user namespace: reads `upper`, which lies on the tree `below`, and stages "index",
-/// "mtimes", "fresh" (an empty upper directory with the same attributes) and "copies" (objects for files that
-/// cannot be objects themselves). Changes nothing else and can be cancelled.
+/// Step 1, inside the user namespace, or in a flat store with the caller's own rights (EACCES or EPERM if
+/// they do not suffice): reads `upper`, which lies on the tree `below`, and stages "index", "mtimes", "fresh"
+/// (an empty upper directory with the same attributes) and "copies" (objects for files that cannot be objects
+/// themselves). Changes nothing else and can be cancelled.
 [[nodiscard]] CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef objects,
                                                const CommitOptions& options, ProgressSink& progress,
                                                const CancelToken& cancel);
+/// Takes back what step 1 staged, for another try with other rights.
+void discard_preparation(FdRef staging);
 /// Stages "fresh" alone, with the attributes of the tree `below`, for an upper directory that is put aside.
 void stage_fresh_upper(FdRef staging, FdRef below, bool flat);
 /// True if `upper` holds nothing and its own attributes are those of `below`: then there is nothing to

@@ -27,8 +27,9 @@ struct DiffOptions {
 };
 /// Sorted by path. `lowers` top first. Looks at the upper directory and at what lies below it at the same
 /// paths, nothing else: of a directory that was removed there is one change, for itself. A file that was
-/// written and is what it was is no change; neither are times. The upper directory may be in use. Must run
-/// inside the user namespace.
+/// written and is what it was is no change; neither are times. The upper directory may be in use. Runs
+/// inside the user namespace, or in a flat store with the caller's own rights (EACCES or EPERM if they do not
+/// suffice).
 [[nodiscard]] std::vector<TreeChange> diff_upper(FdRef upper, const std::vector<UniqueFd>& lowers,
                                                  const DiffOptions& options, const CancelToken& cancel);
 
