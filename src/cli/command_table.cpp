@@ -219,9 +219,9 @@ constexpr CommandSpec kCommands[] = {
      .run = run_build},
     {.name = "rebuild",
      .summary = "Build anew and replace the environment this manifest had before",
-     .description = "Builds first. Only when the new environment is complete does it take over the name and "
-                    "the home of the "
-                    "old one, which is then destroyed.",
+     .description = "Builds first. Only when the new environment is complete does it take over the name, the "
+                    "home and the snapshots of the old one, which is then destroyed. What was not committed "
+                    "there becomes one more snapshot; restore brings it back, with the packages it was on.",
      .arguments = kBuildArguments,
      .flags = kBuildFlags,
      .examples = kRebuildExamples,

@@ -98,21 +98,19 @@ std::string display_name(const store::EnvRecord& record) {
   return printable(record.name ? *record.name : record.short_id);
 }
 
-DiskUses measure_disk_use(const core::Engine& engine, const std::string& only) {
+Details measure(const core::Engine& engine, const std::string& only) {
   try {
-    return engine.disk_use(only);
+    return engine.details(only);
   } catch (const Error& error) {
     write_stderr(fmt::format("karapace: {}\n", printable(error.message(), 400)));
     return {};
   }
 }
 
-std::optional<store::DiskUse> use_of(const DiskUses& uses, const core::EnvironmentView& environment) {
-  const auto found = uses.find(environment.record.env_id);
-  return found == uses.end() ? std::nullopt : found->second;
-}
-
-OrderedJson record_json(const core::EnvironmentView& environment, const std::optional<store::DiskUse>& use) {
+OrderedJson record_json(const core::EnvironmentView& environment, const Details& all) {
+  const auto found = all.find(environment.record.env_id);
+  const core::EnvironmentDetails details = found == all.end() ? core::EnvironmentDetails{} : found->second;
+  const std::optional<store::DiskUse>& use = details.use;
   const store::EnvRecord& record = environment.record;
   OrderedJson json;
   json["env_id"] = record.env_id;
@@ -133,6 +131,7 @@ OrderedJson record_json(const core::EnvironmentView& environment, const std::opt
   json["head"] = record.head ? OrderedJson(*record.head) : OrderedJson(nullptr);
   json["holder_pid"] =
       environment.holder_pid > 0 ? OrderedJson(environment.holder_pid) : OrderedJson(nullptr);
+  json["follows_lock"] = details.follows_lock ? OrderedJson(*details.follows_lock) : OrderedJson(nullptr);
   json["exclusive_bytes"] = use ? OrderedJson(use->exclusive) : OrderedJson(nullptr);
   json["shared_bytes"] = use ? OrderedJson(use->shared) : OrderedJson(nullptr);
   return json;

@@ -27,15 +27,11 @@ void apply_log_level(const Invocation& invocation);
 
 /// Name for people: the name, else the short id. Safe for a terminal.
 [[nodiscard]] std::string display_name(const store::EnvRecord& record);
-using DiskUses = std::map<std::string, std::optional<store::DiskUse>>;
-/// What environments occupy, by id; `only` may be empty. A store that cannot be measured is told on standard
-/// error and is no failure.
-[[nodiscard]] DiskUses measure_disk_use(const core::Engine& engine, const std::string& only);
-[[nodiscard]] std::optional<store::DiskUse> use_of(const DiskUses& uses,
-                                                   const core::EnvironmentView& environment);
+using Details = std::map<std::string, core::EnvironmentDetails>;
+/// By id; `only` may be empty. A store that cannot be measured is told on standard error and is no failure.
+[[nodiscard]] Details measure(const core::Engine& engine, const std::string& only);
 /// The record as `list` and `inspect` show it: documented keys in documented order, ours after them.
-[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment,
-                                      const std::optional<store::DiskUse>& use);
+[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment, const Details& details);
 /// The state in lower case and in its colour.
 [[nodiscard]] std::string coloured_state(store::EnvState state, bool colour);
 

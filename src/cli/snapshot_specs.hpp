@@ -107,7 +107,9 @@ inline constexpr CommandSpec kRestoreSpec = {
     .description =
         "Takes milliseconds at any size. What was not committed is kept in a snapshot of its own first, "
         "unless --discard is "
-        "given; on a terminal that asks. Every session must have ended.",
+        "given; on a terminal that asks. Every session must have ended. A snapshot that was taken on another "
+        "base "
+        "or on other packages brings those back, too; the next build returns to what the lock says.",
     .arguments = kRestoreArguments,
     .flags = kRestoreFlags,
     .examples = kRestoreExamples,

@@ -38,6 +38,9 @@ BuildResult Build::run() {
     engine_.recover();
     throw;
   }
+  if (inputs_.replaces) replace_predecessor();
+  env_lock_.reset();
+  if (!astray_.empty()) return_to_lock();
   return result(false);
 }
 
@@ -75,8 +78,7 @@ std::optional<BuildResult> Build::try_up_to_date() {
   if (!record || record->state != store::EnvState::Built) return std::nullopt;
   if (inputs_.name && !inputs_.name_is_default && record->name != inputs_.name) return std::nullopt;
   if (inputs_.name_is_default && !record->name && inputs_.name) return std::nullopt;
-  if (record->base_layer != lock_.base_image_digest || record->dependency_layers != dependency_layers())
-    return std::nullopt;
+  if (!stands_on_lock(*record)) return std::nullopt;
   const store::LayerStore layers(layout);
   if (!layers.is_laid_out(Digest::parse(record->base_layer))) return std::nullopt;
   for (const auto& digest : record->dependency_layers) {
@@ -96,20 +98,40 @@ std::vector<std::string> Build::dependency_layers() const {
   return {lock_.dependency_layer};
 }
 
-void Build::save_lock_file() {
+bool Build::stands_on_lock(const store::EnvRecord& record) const {
+  return record.base_layer == lock_.base_image_digest && record.dependency_layers == dependency_layers();
+}
+
+void Build::check_lock_change() {
   lock_changed_ = !inputs_.old_lock || !(lock_ == *inputs_.old_lock);
-  if (!lock_changed_) return;
-  if (options_.locked) {
-    // The intent was checked before; what can still be new is the digest of a layer nobody had built yet.
-    LockFile without_layer = lock_;
-    without_layer.dependency_layer = inputs_.old_lock->dependency_layer;
-    if (!(without_layer == *inputs_.old_lock)) {
-      throw Error(ErrorCode::InvalidInput, fmt::format("--locked: {} would change", inputs_.lock_path));
-    }
-    lock_changed_ = false;
-    return;
+  if (!lock_changed_ || !options_.locked) return;
+  // The intent was checked before; what can still be new is the digest of a layer nobody had built yet.
+  LockFile without_layer = lock_;
+  without_layer.dependency_layer = inputs_.old_lock->dependency_layer;
+  if (!(without_layer == *inputs_.old_lock)) {
+    throw Error(ErrorCode::InvalidInput, fmt::format("--locked: {} would change", inputs_.lock_path));
   }
-  save_lock(inputs_.lock_path, lock_);
+  lock_changed_ = false;
+}
+
+void Build::save_lock_file() {
+  check_lock_change();
+  if (lock_changed_) save_lock(inputs_.lock_path, lock_);
+}
+
+/// An environment whose record is lost, or that could not be destroyed to its end, left files here. They are
+/// a user's: see return_to_lock.
+bool Build::tell_what_is_stale(FdRef environment) {
+  const auto has_files = [&](const char* name) {
+    const auto dir = try_open_beneath(environment, name, O_RDONLY | O_DIRECTORY);
+    return dir && !list_directory(*dir).empty();
+  };
+  const bool home = has_files("home");
+  if (home) progress_.note("files of an earlier environment with this id are in its home, and stay there");
+  if (!has_files("upper")) return home;
+  astray_ = "files of an earlier environment with this id were found";
+  progress_.note(astray_);
+  return true;
 }
 
 void Build::publish() {
@@ -118,25 +140,81 @@ void Build::publish() {
   env_lock_ = layout.lock_environment(
       lock_.env_id, [&] { engine_.wait_note(fmt::format("another build of {}", lock_.short_id)); });
   auto existing = metadata.find(lock_.env_id);
-  if (!existing) operation_->add_step({store::WalStep::Kind::RemoveEnvironment, lock_.env_id});
-
   const UniqueFd environment = open_directory(layout.root(), "env/" + lock_.env_id);
+  const bool is_stale = !existing && tell_what_is_stale(environment);
+  if (!existing && !is_stale) operation_->add_step({store::WalStep::Kind::RemoveEnvironment, lock_.env_id});
   // The merged root directory takes its mode from the upper one: 0700 here would lock everybody out of "/".
   ensure_directory_at(environment, "upper", 0755);
   for (const char* name : {"work", "home", "run"}) ensure_directory_at(environment, name, 0700);
   sync_directory(environment);
 
-  save_lock_file();
-  if (inputs_.name) {
-    // An earlier environment of this manifest hands its name on, so that `enter NAME` means the newest build.
-    if (auto owner = metadata.find_by_name(*inputs_.name); owner && owner->env_id != lock_.env_id) {
-      owner->name.reset();
-      metadata.put(*owner);
-      engine_.progress.note(
-          fmt::format("name '{}' moves here from {}, which stays as it is", *inputs_.name, owner->short_id));
+  predecessor_ = find_predecessor(layout, inputs_, lock_.env_id);
+  if (predecessor_) {
+    if (inputs_.name_is_default && predecessor_->name && !(existing && existing->name)) {
+      inputs_.name = predecessor_->name;
+      inputs_.name_is_default = false;
+    }
+    try {
+      carry_snapshots(layout, predecessor_->env_id, lock_.env_id);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::Corrupt) throw;
+      progress_.note(fmt::format("snapshots stay with {}: {}", predecessor_->short_id, error.message()));
     }
   }
-  metadata.put(make_record(std::move(existing)));
+  // A rebuild that dies before it has moved everything finds the old environment through the old lock.
+  if (inputs_.replaces && predecessor_) {
+    check_lock_change();
+  } else {
+    save_lock_file();
+  }
+  put_record(make_record(std::move(existing)));
+}
+
+/// An earlier environment of this manifest hands its name on, so that `enter NAME` means the newest build.
+void Build::put_record(const store::EnvRecord& record) {
+  store::MetadataStore metadata(*engine_.layout);
+  auto owner = record.name ? metadata.find_by_name(*record.name) : std::nullopt;
+  const bool hands_on = owner && owner->env_id != record.env_id &&
+                        (owner->manifest_path == inputs_.manifest_path ||
+                         (inputs_.old_lock && owner->env_id == inputs_.old_lock->env_id));
+  if (!hands_on) return metadata.put(record);
+  const FileLock lock = lock_beside(engine_, *owner, record.env_id);
+  operation_->add_step({store::WalStep::Kind::DropName, owner->env_id});
+  metadata.put_taking_name(record, owner->env_id);
+  const bool goes = inputs_.replaces && predecessor_ && predecessor_->env_id == owner->env_id;
+  if (!goes)
+    progress_.note(
+        fmt::format("name '{}' moves here from {}, which stays as it is", *record.name, owner->short_id));
+}
+
+void Build::replace_predecessor() {
+  if (!predecessor_) return;
+  const std::optional<LockedEnvironment> old = take_over(engine_, *predecessor_, lock_.env_id);
+  save_lock_file();
+  if (old) destroy_locked(engine_, *old);
+}
+
+/// What is in the upper directory lies on other layers than those of the lock: it is kept as a snapshot.
+void Build::return_to_lock() {
+  LockedEnvironment locked =
+      lock_idle_environment(engine_, *store::MetadataStore(*engine_.layout).find(lock_.env_id), "build");
+  const CommitResult saved =
+      commit_locked(engine_, locked, {store::SnapshotKind::Safety, "before going back to the lock"});
+  store::EnvRecord record = locked.record;
+  record.base_layer = lock_.base_image_digest;
+  record.dependency_layers = dependency_layers();
+  record.snapshot_layers.clear();
+  record.head.reset();
+  record.updated_at = next_update_time(record);
+  if (is_upper_clean(*engine_.layout, record)) {
+    store::MetadataStore(*engine_.layout).put(record);
+  } else {
+    replace_upper(engine_, locked, std::move(record));
+  }
+  progress_.note(fmt::format(
+      "{}; it has the layers of its lock again{}", astray_,
+      saved.changed ? ", and what was not committed is snapshot " + saved.snapshot->id.substr(0, 12)
+                    : std::string()));
 }
 
 store::EnvRecord Build::make_record(std::optional<store::EnvRecord> existing) {
@@ -152,8 +230,14 @@ store::EnvRecord Build::make_record(std::optional<store::EnvRecord> existing) {
   record.state = store::EnvState::Built;
   record.manifest_hash = objects.put(manifest_canonical_json(inputs_.manifest)).hex();
   record.lock_hash = objects.put(serialize_lock(lock_)).hex();
-  record.base_layer = lock_.base_image_digest;
-  record.dependency_layers = dependency_layers();
+  if (!record.base_layer.empty() && !stands_on_lock(record)) {
+    // Not under a session, and not without what was written: see return_to_lock.
+    astray_ = fmt::format("{} stood on the layers of snapshot {}", record.short_id,
+                          record.head.value_or("none").substr(0, 12));
+  } else {
+    record.base_layer = lock_.base_image_digest;
+    record.dependency_layers = dependency_layers();
+  }
   record.ownership = std::string(to_string(lock_.ownership));
   record.manifest_path = inputs_.manifest_path;
   record.updated_at = time;

@@ -26,6 +26,7 @@ struct BuildInputs {
   std::optional<LockFile> old_lock;  // verified against itself, not yet against the manifest
   std::optional<std::string> name;   // asked for, or made from the file's name if that is free
   bool name_is_default = false;
+  bool replaces = false;  // rebuild: the environment that the manifest had before goes
 };
 /// Throws InvalidInput for whatever is wrong with manifest, lock, options or name; `layout` may be null (no
 /// store yet).
@@ -43,6 +44,18 @@ struct BuildPlan {
 /// Throws InvalidInput where the options forbid what would have to be done (--locked, --offline, foreign
 /// lock).
 [[nodiscard]] BuildPlan plan_build(const BuildInputs& inputs, const BuildOptions& options);
+
+/// The environment that the manifest had before, if it is another one than `env_id`.
+[[nodiscard]] std::optional<store::EnvRecord> find_predecessor(const store::StoreLayout& layout,
+                                                               const BuildInputs& inputs,
+                                                               const std::string& env_id);
+/// Adds the snapshots of one environment to those of another, under the lock of that. CorruptError if some
+/// could not be read; the others are there then.
+void carry_snapshots(const store::StoreLayout& layout, const std::string& from, const std::string& to);
+/// Everything of a user's goes on in the new environment, whose lock the caller holds. Returns the old one to
+/// be destroyed, or nothing, if something must stay in it; that has been told.
+[[nodiscard]] std::optional<LockedEnvironment> take_over(Engine::Impl& engine, const store::EnvRecord& old,
+                                                         const std::string& new_id);
 
 class Build {
  public:
@@ -64,8 +77,14 @@ class Build {
   [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
   [[nodiscard]] runtime::BuildContext context();
   void check_reproduced(std::string_view what, const std::string& expected, const Digest& found) const;
+  void check_lock_change();
   void save_lock_file();
   void publish();
+  bool tell_what_is_stale(FdRef environment);
+  void put_record(const store::EnvRecord& record);
+  void replace_predecessor();
+  void return_to_lock();
+  [[nodiscard]] bool stands_on_lock(const store::EnvRecord& record) const;
   [[nodiscard]] store::EnvRecord make_record(std::optional<store::EnvRecord> existing);
   [[nodiscard]] std::vector<std::string> dependency_layers() const;
   [[nodiscard]] BuildResult result(bool up_to_date);
@@ -79,6 +98,8 @@ class Build {
   std::optional<FileLock> env_lock_;
   std::optional<store::Operation> operation_;
   LockFile lock_;
+  std::optional<store::EnvRecord> predecessor_;
+  std::string astray_;  // what the environment stood on, if that is not what its lock says
   bool lock_changed_ = false;
   std::uint64_t downloaded_bytes_ = 0;
   std::uint64_t downloaded_files_ = 0;

@@ -15,7 +15,8 @@ store::GcRoots find_roots(const store::StoreLayout& layout, CancelToken& cancel)
   roots.inside = inside_sizes(layout, cancel);
   for (const store::EnvRecord& record : store::MetadataStore(layout).list().records) {
     try {
-      roots.packages.merge(locked_packages(layout, record));
+      if (const std::optional<LockFile> lock = lock_of(layout, record))
+        roots.packages.merge(packages_of(*lock));
     } catch (const Error& error) {
       roots.all_packages_because =
           fmt::format("the lock of environment {} cannot be read: {}", record.short_id, error.message());

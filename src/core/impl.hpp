@@ -43,10 +43,19 @@ struct LockedEnvironment {
   FileLock sessions;
   store::EnvRecord record;
 };
-/// For what changes files of an environment that is Built or Frozen. `verb` ("commit", "restore") is for
-/// messages.
+/// The lock of one environment, by somebody who has that of `holding` (or none: empty). Of two that want each
+/// other's one waits and the other gets Busy.
+[[nodiscard]] FileLock lock_beside(Engine::Impl& engine, const store::EnvRecord& record,
+                                   const std::string& holding);
+/// Whatever its state is; `verb` ("commit", "restore") is for messages.
+[[nodiscard]] LockedEnvironment lock_environment_alone(Engine::Impl& engine, const store::EnvRecord& record,
+                                                       std::string_view verb,
+                                                       const std::string& holding = {});
+/// For what changes files of an environment that is Built or Frozen.
 [[nodiscard]] LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRecord& record,
                                                       std::string_view verb);
+/// From here on it is gone, whatever happens.
+void destroy_locked(Engine::Impl& engine, const LockedEnvironment& locked);
 
 /// What one commit is about.
 struct CommitRequest {
@@ -73,9 +82,14 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
 
 /// What a worker in the user namespace of mapped files sees.
 [[nodiscard]] store::InsideSizes inside_sizes(const store::StoreLayout& layout, CancelToken& cancel);
-/// sha256 of the artefacts that the lock of the record names. Throws what keeps it from being read.
-[[nodiscard]] std::set<std::string> locked_packages(const store::StoreLayout& layout,
-                                                    const store::EnvRecord& record);
+/// The lock that the environment was built from; nothing while Defined. Throws what keeps it from being read.
+[[nodiscard]] std::optional<LockFile> lock_of(const store::StoreLayout& layout,
+                                              const store::EnvRecord& record);
+/// sha256 of the artefacts that it names.
+[[nodiscard]] std::set<std::string> packages_of(const LockFile& lock);
+/// As in EnvironmentDetails.
+[[nodiscard]] std::optional<bool> follows_lock(const store::StoreLayout& layout,
+                                               const store::EnvRecord& record);
 
 /// The record as it is now, with Running derived from live sessions.
 [[nodiscard]] EnvironmentView make_view(const store::StoreLayout& layout, store::EnvRecord record);

@@ -71,31 +71,23 @@ runtime::StopResult Engine::stop(const EnvironmentView& environment, std::chrono
   return runtime::stop_sessions(impl_->open(), environment.record.env_id, grace);
 }
 
-DestroyResult Engine::destroy(const EnvironmentView& environment) {
-  const std::string env_id = environment.record.env_id;
-  store::StoreLayout& layout = impl_->open();
-  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
-  const auto lock = layout.lock_environment(env_id, [&] {
-    impl_->wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
-  });
-  const EnvironmentView current = reload(layout, env_id);
-  require_not_running(current, "destroy");
-  // Whoever is about to open a session waits for this, and then finds the environment gone.
-  const auto nobody = runtime::lock_out_sessions(layout, env_id);
-  if (!nobody) {
-    throw Error(ErrorCode::Conflict,
-                fmt::format("cannot destroy {}: a session is just starting in it", current.record.short_id),
-                fmt::format("karapace stop {}", current.record.short_id));
-  }
-
-  // From here on it is destroyed, whatever happens: recovery rolls forward. Unreachable first, bytes last.
+void destroy_locked(Engine::Impl& engine, const LockedEnvironment& locked) {
+  const store::StoreLayout& layout = *engine.layout;
+  const std::string& env_id = locked.record.env_id;
+  // Recovery rolls this forward. Unreachable first, bytes last.
   auto operation = begin_destroy(layout, env_id);
   store::MetadataStore(layout).remove(env_id);
   if (!operation) operation = begin_destroy(layout, env_id);  // there may be room for it now
   store::SnapshotLog(layout).remove(env_id);
   runtime::remove_tree_any_owner(layout, "env/" + env_id);
-  if (operation) operation->finish(impl_->tree_remover());
-  return {env_id, current.record.name};
+  if (operation) operation->finish(engine.tree_remover());
+}
+
+DestroyResult Engine::destroy(const EnvironmentView& environment) {
+  // Whoever is about to open a session waits for this, and then finds the environment gone.
+  const LockedEnvironment locked = lock_environment_alone(*impl_, environment.record, "destroy");
+  destroy_locked(*impl_, locked);
+  return {locked.record.env_id, locked.record.name};
 }
 
 EnvironmentView Engine::rename(const EnvironmentView& environment, const std::string& new_name) {

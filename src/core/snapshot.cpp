@@ -7,6 +7,7 @@
 #include "impl.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
+#include "karapace/store/layer.hpp"
 
 namespace karapace::core {
 namespace {
@@ -17,21 +18,36 @@ void check_message(const std::string& message) {
     throw Error(ErrorCode::InvalidInput, "the message is longer than 4096 bytes");
 }
 
-/// The layers of the snapshot that lie above base and dependencies of the environment.
-std::vector<std::string> own_layers(const store::EnvRecord& record, const store::SnapshotRecord& snapshot) {
+/// A stack by what its layers are for.
+struct Stack {
+  std::string base;
+  std::vector<std::string> dependencies;
+  std::vector<std::string> snapshots;
+};
+
+Stack split(const store::StoreLayout& layout, const store::EnvRecord& record,
+            const store::SnapshotRecord& snapshot) {
+  if (snapshot.ownership != record.ownership) {
+    throw Error(
+        ErrorCode::Conflict,
+        fmt::format("snapshot {} has {} ownership and {} has {}", snapshot.id.substr(0, 12),
+                    snapshot.ownership, record.short_id, record.ownership),
+        fmt::format("karapace export {} --output DIR brings its files out", snapshot.id.substr(0, 12)));
+  }
   store::EnvRecord bare = record;
   bare.snapshot_layers.clear();
   const std::vector<std::string> below = store::layer_stack(bare);
-  const bool fits = snapshot.ownership == record.ownership && snapshot.layers.size() >= below.size() &&
-                    std::equal(below.begin(), below.end(), snapshot.layers.begin());
-  if (!fits) {
-    throw Error(
-        ErrorCode::Conflict,
-        fmt::format("snapshot {} was taken on other packages than {} has now", snapshot.id.substr(0, 12),
-                    record.short_id),
-        fmt::format("karapace export {} --output DIR brings its files out", snapshot.id.substr(0, 12)));
-  }
-  return {snapshot.layers.begin() + static_cast<std::ptrdiff_t>(below.size()), snapshot.layers.end()};
+  const std::vector<std::string>& all = snapshot.layers;
+  if (all.size() >= below.size() && std::equal(below.begin(), below.end(), all.begin()))
+    return {record.base_layer,
+            record.dependency_layers,
+            {all.begin() + static_cast<std::ptrdiff_t>(below.size()), all.end()}};
+  // Taken on another base or on other packages: all of them come back with it.
+  const store::LayerStore layers(layout);
+  const auto first_own = std::find_if(all.begin() + 1, all.end(), [&](const std::string& layer) {
+    return layers.load(Digest::parse(layer)).kind != store::LayerKind::Dependency;
+  });
+  return {all.front(), {all.begin() + 1, first_own}, {first_own, all.end()}};
 }
 
 }  // namespace
@@ -58,8 +74,9 @@ store::SnapshotList Engine::snapshots(const EnvironmentView& environment) const 
 RestoreResult Engine::restore(const EnvironmentView& environment, std::string_view snapshot,
                               const RestoreOptions& options) {
   LockedEnvironment locked = lock_idle_environment(*impl_, environment.record, "restore");
-  RestoreResult result{find_snapshot(*impl_->layout, locked.record, snapshot), std::nullopt};
-  const std::vector<std::string> layers = own_layers(locked.record, result.snapshot);
+  RestoreResult result;
+  result.snapshot = find_snapshot(*impl_->layout, locked.record, snapshot);
+  const Stack stack = split(*impl_->layout, locked.record, result.snapshot);
   // All that can fail comes before anything changes.
   impl_->ensure_trees(result.snapshot.layers, result.snapshot.ownership);
 
@@ -72,15 +89,19 @@ RestoreResult Engine::restore(const EnvironmentView& environment, std::string_vi
     clean = true;
   }
   store::EnvRecord record = locked.record;
-  record.snapshot_layers = layers;
+  record.base_layer = stack.base;
+  record.dependency_layers = stack.dependencies;
+  record.snapshot_layers = stack.snapshots;
   record.head = result.snapshot.id;
   record.updated_at = next_update_time(record);
   if (clean && is_upper_clean(*impl_->layout, record)) {
     // The environment's directory is right as it is, so the record alone decides.
     store::MetadataStore(*impl_->layout).put(record);
+    locked.record = std::move(record);
   } else {
     replace_upper(*impl_, locked, std::move(record));
   }
+  result.follows_lock = follows_lock(*impl_->layout, locked.record);
   return result;
 }
 

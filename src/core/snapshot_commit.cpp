@@ -90,28 +90,43 @@ bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& re
   }
 }
 
-LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRecord& record,
-                                        std::string_view verb) {
+FileLock lock_beside(Engine::Impl& engine, const store::EnvRecord& record, const std::string& holding) {
+  const store::StoreLayout& layout = *engine.layout;
+  const std::string whom = fmt::format("another command that is changing {}", record.short_id);
+  // Whoever has one waits only for a smaller one, so nobody waits in a circle.
+  if (holding.empty() || record.env_id < holding)
+    return layout.lock_environment(record.env_id, [&] { engine.wait_note(whom); });
+  std::optional<FileLock> lock = layout.try_lock_environment(record.env_id);
+  if (!lock) throw Error(ErrorCode::Busy, "there is " + whom, "try again when it has ended");
+  return std::move(*lock);
+}
+
+LockedEnvironment lock_environment_alone(Engine::Impl& engine, const store::EnvRecord& record,
+                                         std::string_view verb, const std::string& holding) {
   const store::StoreLayout& layout = engine.open();
   FileLock shared = layout.lock_shared([&] { engine.wait_note("a store-wide operation"); });
-  FileLock lock = layout.lock_environment(record.env_id, [&] {
-    engine.wait_note(fmt::format("another command that is changing {}", record.short_id));
-  });
+  FileLock lock = lock_beside(engine, record, holding);
   EnvironmentView current = reload(layout, record.env_id);
-  const store::EnvState state = current.record.state;
-  if (state != store::EnvState::Built && state != store::EnvState::Frozen) {
-    throw Error(
-        ErrorCode::Conflict,
-        fmt::format("cannot {} {}: it is {}", verb, current.record.short_id, store::to_lower_string(state)),
-        fmt::format("karapace build {}", current.record.manifest_path));
-  }
   auto sessions = runtime::lock_out_sessions(layout, record.env_id);
   if (!sessions) {
     current.state = store::EnvState::Running;
     require_not_running(current, verb);
   }
-  ensure_directory_at(layout.open_dir("env/" + record.env_id), "upper", 0755);
   return {std::move(shared), std::move(lock), std::move(*sessions), std::move(current.record)};
+}
+
+LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRecord& record,
+                                        std::string_view verb) {
+  LockedEnvironment locked = lock_environment_alone(engine, record, verb);
+  const store::EnvState state = locked.record.state;
+  if (state != store::EnvState::Built && state != store::EnvState::Frozen) {
+    throw Error(
+        ErrorCode::Conflict,
+        fmt::format("cannot {} {}: it is {}", verb, locked.record.short_id, store::to_lower_string(state)),
+        fmt::format("karapace build {}", locked.record.manifest_path));
+  }
+  ensure_directory_at(engine.layout->open_dir("env/" + record.env_id), "upper", 0755);
+  return locked;
 }
 
 CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked, const CommitRequest& request) {

@@ -43,12 +43,11 @@ std::vector<runtime::Artefact> artefacts_of(const LockFile& lock) {
 
 /// The lock of any environment that names the artefact with its URL.
 std::optional<runtime::Artefact> find_artefact(const store::StoreLayout& layout, const std::string& sha256) {
-  const store::ObjectStore objects(layout);
   for (const store::EnvRecord& record : store::MetadataStore(layout).list().records) {
-    if (record.lock_hash.empty()) continue;
     try {
-      const LockFile lock = parse_lock(objects.load(Digest::parse(record.lock_hash), kMaxLockBytes), "lock");
-      for (runtime::Artefact& artefact : artefacts_of(lock)) {
+      const std::optional<LockFile> lock = lock_of(layout, record);
+      if (!lock) continue;
+      for (runtime::Artefact& artefact : artefacts_of(*lock)) {
         if (artefact.sha256 == sha256 && !artefact.url.empty()) return std::move(artefact);
       }
     } catch (const Error& error) {

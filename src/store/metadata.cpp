@@ -307,7 +307,26 @@ void MetadataStore::read_into(RecordList& result, const std::string& name) const
   }
 }
 
-void MetadataStore::put(const EnvRecord& record) {
+void MetadataStore::put(const EnvRecord& record) { put_with_name_of(record, {}); }
+
+void MetadataStore::put_taking_name(const EnvRecord& record, const std::string& from) {
+  put_with_name_of(record, from);
+  drop_taken_name(from);
+}
+
+void MetadataStore::drop_taken_name(const std::string& env_id) {
+  const FileLock lock = lock_names(layout_.open_dir("store/names"));
+  std::optional<EnvRecord> record = find(env_id);
+  if (!record || !record->name) return;
+  const bool is_taken = std::ranges::any_of(list().records, [&](const EnvRecord& other) {
+    return other.name == record->name && other.env_id != env_id;
+  });
+  if (!is_taken) return;
+  record->name.reset();
+  replace_file(dir_, env_id, to_text(*record));
+}
+
+void MetadataStore::put_with_name_of(const EnvRecord& record, const std::string& from) {
   KARAPACE_ASSERT(record.state != EnvState::Running);
   check_record(record);
   const UniqueFd names = layout_.open_dir("store/names");
@@ -322,7 +341,7 @@ void MetadataStore::put(const EnvRecord& record) {
   if (record.name || had_name) lock = lock_names(names);
   if (record.name && !(had_name && before->name == record.name)) {
     if (const std::optional<EnvRecord> owner = find_by_name(*record.name);
-        owner && owner->env_id != record.env_id) {
+        owner && owner->env_id != record.env_id && owner->env_id != from) {
       throw Error(ErrorCode::Conflict, fmt::format("the name '{}' is already used by environment {}",
                                                    *record.name, owner->env_id.substr(0, 12)));
     }

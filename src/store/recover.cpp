@@ -195,6 +195,13 @@ StepResult undo_step(const StoreLayout& layout, const WalStep& step, const WalEn
       return remove_environment(layout, step.id, remover);
     case WalStep::Kind::FinishDestroy:
       return finish_destroy(layout, step.id, entry.timestamp, remover);
+    case WalStep::Kind::DropName: {
+      if (!exists_at(layout.metadata(), step.id)) return StepResult::Done;
+      const std::optional<FileLock> lock = layout.try_lock_environment(step.id);
+      if (!lock) return StepResult::Later;
+      MetadataStore(layout).drop_taken_name(step.id);
+      return StepResult::Done;
+    }
     case WalStep::Kind::FinishSwitch:
       return finish_switch(layout, entry.op_id, step.id, finisher);
   }

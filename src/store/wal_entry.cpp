@@ -36,6 +36,7 @@ struct StepName {
 constexpr std::array kSteps = {StepName{WalStep::Kind::RemoveStaging, "RemoveStaging"},
                                StepName{WalStep::Kind::RemoveEnvironment, "RemoveEnvironment"},
                                StepName{WalStep::Kind::FinishDestroy, "FinishDestroy"},
+                               StepName{WalStep::Kind::DropName, "DropName"},
                                StepName{WalStep::Kind::FinishSwitch, "FinishSwitch"}};
 
 [[noreturn]] void refuse(std::string message) { throw Error(ErrorCode::InvalidInput, std::move(message)); }

@@ -63,7 +63,8 @@ TEST_F(CliGc, InspectAndListTellWhatDestroyingAndCollectingGivesBack) {
     return std::stoull(text.substr(0, text.find('\t')));
   };
   const Json told = karapace_json({"inspect", "gone"});
-  for (const Json& listed : karapace_json({"list"})) {
+  const Json all = karapace_json({"list"});
+  for (const Json& listed : all) {
     if (listed.at("env_id") == gone) {
       EXPECT_EQ(listed, told);
     }

@@ -18,7 +18,7 @@ std::string line(std::string_view label, std::string_view value) {
   return fmt::format("{}{}\n", padded(fmt::format("{}:", label), 14), value);
 }
 
-std::string describe(const core::EnvironmentView& environment, const std::optional<store::DiskUse>& use,
+std::string describe(const core::EnvironmentView& environment, const core::EnvironmentDetails& details,
                      bool colour) {
   const store::EnvRecord& record = environment.record;
   std::string text = line("env_id", printable(record.env_id));
@@ -33,6 +33,11 @@ std::string describe(const core::EnvironmentView& environment, const std::option
   text += line("updated_at", printable(record.updated_at));
   text += line("ownership", printable(record.ownership));
   text += line("manifest", printable(record.manifest_path, 4096));
+  if (details.follows_lock == false) {
+    text += line("layers", fmt::format("those of snapshot {}, not of its lock; karapace build goes back",
+                                       printable(record.head.value_or("").substr(0, 12))));
+  }
+  const std::optional<store::DiskUse>& use = details.use;
   text += line("disk", use ? fmt::format("{} of its own, {} shared with others", size_text(use->exclusive),
                                          size_text(use->shared))
                            : "(cannot be measured; karapace verify-store tells why)");
@@ -44,11 +49,11 @@ std::string describe(const core::EnvironmentView& environment, const std::option
 int run_inspect(const Invocation& invocation) {
   const core::Engine engine = open_engine(invocation, core::Access::Read, no_progress());
   const core::EnvironmentView environment = find_environment(engine, invocation);
-  const auto use = use_of(measure_disk_use(engine, environment.record.env_id), environment);
+  Details details = measure(engine, environment.record.env_id);
   if (invocation.json()) {
-    print_json(record_json(environment, use));
+    print_json(record_json(environment, details));
   } else {
-    write_stdout(describe(environment, use, wants_colour(Stream::Out)));
+    write_stdout(describe(environment, details[environment.record.env_id], wants_colour(Stream::Out)));
   }
   return 0;
 }

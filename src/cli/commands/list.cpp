@@ -48,9 +48,9 @@ int run_list(const Invocation& invocation) {
   }
   if (invocation.json()) {
     OrderedJson array = OrderedJson::array();
-    const DiskUses uses = measure_disk_use(engine, {});
+    const Details details = measure(engine, {});
     for (const core::EnvironmentView& environment : list.environments)
-      array.push_back(record_json(environment, use_of(uses, environment)));
+      array.push_back(record_json(environment, details));
     print_json(array);
   } else if (list.environments.empty()) {
     write_stdout("no environments; 'karapace new' and 'karapace build' make one\n");

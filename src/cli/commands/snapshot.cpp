@@ -121,12 +121,16 @@ int run_restore(const Invocation& invocation) {
   progress.finish(ProgressRenderer::Outcome::Success);
   if (invocation.json()) {
     print_json(Json{{"env_id", environment.record.env_id},
+                    {"follows_lock", result.follows_lock ? Json(*result.follows_lock) : Json(nullptr)},
                     {"restored_snapshot", result.snapshot.id},
                     {"safety_snapshot", optional_json(result.safety)}});
     return kSuccess;
   }
   std::string text = fmt::format("{} is as it was at snapshot {}\n", display_name(environment.record),
                                  result.snapshot.id.substr(0, kShortId));
+  if (result.follows_lock == false)
+    text +=
+        "base and packages are those of the snapshot, not of its lock; karapace build goes back to those\n";
   if (result.safety)
     text += fmt::format("what was not committed is snapshot {}\n", result.safety->substr(0, kShortId));
   write_stdout(text);

@@ -156,6 +156,33 @@ TEST_F(Wal, DeadDestroyIsFinished) {
   EXPECT_FALSE(MetadataStore(layout).find_by_name("dev"));
 }
 
+TEST_F(Wal, ANameThatChangedHandsHalfWayIsTheNewOwnersAlone) {
+  const EnvRecord old = make_record('e', "dev");
+  MetadataStore(layout).put(old);
+  begin_and_die(OpKind::Build, {{WalStep::Kind::DropName, kEnv}});
+  EXPECT_EQ(recover(layout).undone.size(), 1U);
+  EXPECT_EQ(MetadataStore(layout).find(kEnv), old) << "it had not begun";
+
+  begin_and_die(OpKind::Build, {{WalStep::Kind::DropName, kEnv}});
+  const EnvRecord now = make_record('f', "dev");
+  MetadataStore(layout).put_taking_name(now, kEnv);
+  MetadataStore(layout).put_taking_name(old, now.env_id);
+  MetadataStore(layout).put_taking_name(now, kEnv);
+  EXPECT_EQ(MetadataStore(layout).find_by_name("dev"), now);
+  EXPECT_FALSE(MetadataStore(layout).find(kEnv)->name);
+  // As if it had died before the last of these: both have it.
+  const UniqueFd metadata = layout.metadata();
+  unlink_at(metadata, now.env_id);
+  MetadataStore(layout).put(old);
+  const std::string text = read_file_at(metadata, kEnv, 4096);
+  unlink_at(metadata, kEnv);
+  MetadataStore(layout).put(now);
+  write_all(open_beneath(metadata, kEnv, O_WRONLY | O_CREAT, 0600), text);
+  EXPECT_EQ(recover(layout).undone.size(), 1U);
+  EXPECT_EQ(MetadataStore(layout).find_by_name("dev"), now);
+  EXPECT_FALSE(MetadataStore(layout).find(kEnv)->name);
+}
+
 TEST_F(Wal, EnvironmentBuiltAgainAfterItsDestroySurvivesTheOldEntry) {
   begin_and_die(OpKind::Destroy, {{WalStep::Kind::FinishDestroy, kEnv}});
   make_environment();

@@ -72,6 +72,14 @@ struct EnvironmentList {
   std::vector<store::BadRecord> bad;
 };
 
+/// What is not in a record.
+struct EnvironmentDetails {
+  std::optional<store::DiskUse> use;  // nothing: something of it cannot be looked at
+  /// Base and packages are those of its lock. False after a snapshot of other ones was restored, until the
+  /// next build. Nothing: there is no lock to be read.
+  std::optional<bool> follows_lock;
+};
+
 struct DestroyResult {
   std::string env_id;
   std::optional<std::string> name;
@@ -97,6 +105,7 @@ struct RestoreOptions {
 struct RestoreResult {
   store::SnapshotRecord snapshot;
   std::optional<std::string> safety;  // id of the snapshot that keeps what was not committed
+  std::optional<bool> follows_lock;   // as in EnvironmentDetails
 };
 
 struct StateChange {
@@ -145,9 +154,12 @@ class Engine {
   EnvironmentView init(const std::string& manifest_path);
   /// Resolves and writes the lock, builds nothing but what resolution needs (the base).
   LockFile lock(const std::string& manifest_path, const BuildOptions& options);
+  /// An environment with a new id gets the snapshots of the one that this manifest had before, which stays.
+  /// One that stands on other layers than its lock says (restore) gets those of the lock back; what was not
+  /// committed is kept as a snapshot.
   BuildResult build(const std::string& manifest_path, const BuildOptions& options);
-  /// Builds first; the environment this manifest had before gives its name and home to the new one and is
-  /// then destroyed.
+  /// Builds first; the environment this manifest had before gives its name, home and snapshots to the new
+  /// one, what was not committed as one more snapshot, and is then destroyed.
   BuildResult rebuild(const std::string& manifest_path, const BuildOptions& options);
 
   /// By 64-digit id, short id, unique prefix of 4 or more, or name. An empty reference means the manifest
@@ -155,10 +167,8 @@ class Engine {
   /// InvalidInput if ambiguous.
   [[nodiscard]] EnvironmentView find_environment(std::string_view reference) const;
   [[nodiscard]] EnvironmentList list() const;
-  /// What environments occupy on disk, by id; nothing for one that cannot be measured. `only` is a whole id;
-  /// empty: all.
-  [[nodiscard]] std::map<std::string, std::optional<store::DiskUse>> disk_use(
-      const std::string& only = {}) const;
+  /// By id; `only` is a whole id, empty: all. Reads every index of the store: see store/disk_use.hpp.
+  [[nodiscard]] std::map<std::string, EnvironmentDetails> details(const std::string& only = {}) const;
 
   /// For enter and exec. The caller then calls runtime::become_session or spawn_session with the store below.
   [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment,
@@ -173,7 +183,8 @@ class Engine {
   /// Conflict while a session is open.
   CommitResult commit(const EnvironmentView& environment, const std::string& message);
   /// Makes the environment what it was at a snapshot, given by id, a unique beginning of 4 or more digits, or
-  /// the digest of its layer. Conflict while a session is open.
+  /// the digest of its layer; also base and packages, if it was taken on others. Conflict while a session is
+  /// open.
   RestoreResult restore(const EnvironmentView& environment, std::string_view snapshot,
                         const RestoreOptions& options);
   /// Writes what an environment or a snapshot shows to a directory, or to an archive if `output` ends in

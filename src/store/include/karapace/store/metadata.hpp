@@ -71,6 +71,11 @@ class MetadataStore {
   [[nodiscard]] RecordList list() const;
   /// Durable. Conflict if the name belongs to another environment.
   void put(const EnvRecord& record);
+  /// The same, and if the name is that of the environment `from`, it changes hands. Died in between, both
+  /// have it, until drop_taken_name. The caller holds the locks of both.
+  void put_taking_name(const EnvRecord& record, const std::string& from);
+  /// An environment whose name another one has, too, loses it. Durable.
+  void drop_taken_name(const std::string& env_id);
   /// Missing is fine. Durable.
   void remove(const std::string& env_id);
   /// Uses store/names, verified against the record; scans if the index has no answer.
@@ -79,6 +84,7 @@ class MetadataStore {
   [[nodiscard]] std::vector<std::string> ids_with_prefix(std::string_view prefix) const;
 
  private:
+  void put_with_name_of(const EnvRecord& record, const std::string& from);
   void read_into(RecordList& result, const std::string& name) const;
   const StoreLayout& layout_;
   UniqueFd dir_;

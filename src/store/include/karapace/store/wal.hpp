@@ -20,6 +20,7 @@ struct WalStep {
     RemoveStaging,      // store/staging/<op_id>
     RemoveEnvironment,  // env/<id>, only if no record of that id exists (undo of a first build)
     FinishDestroy,      // env/<id> and the record: roll forward
+    DropName,           // of the record, if another one has it, too (it changed hands)
     FinishSwitch,       // env/<id>/upper as the plan in staging says, forward or back: see commit.hpp
   };
   Kind kind;
