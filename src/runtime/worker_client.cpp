@@ -169,7 +169,23 @@ Digest TreeWorker::seal(const SealRequest& request, ProgressSink& progress, Canc
 void TreeWorker::unpack(FdRef archive, const std::string& staging_path, const std::string& name,
                         ProgressSink& progress, CancelToken& cancel, const std::string& expected_sha256) {
   ask(store_, ownership_,
-      {{"verb", "unpack"}, {"staging", staging_path}, {"name", name}, {"sha256", expected_sha256}},
+      {{"verb", "unpack"},
+       {"staging", staging_path},
+       {"name", name},
+       {"sha256", expected_sha256},
+       {"layer", false}},
+      {{"archive_fd", archive}}, progress, cancel);
+}
+
+void TreeWorker::unpack_layer(FdRef archive, const std::string& staging_path, const std::string& name,
+                              ProgressSink& progress, CancelToken& cancel,
+                              const std::string& expected_sha256) {
+  ask(store_, ownership_,
+      {{"verb", "unpack"},
+       {"staging", staging_path},
+       {"name", name},
+       {"sha256", expected_sha256},
+       {"layer", true}},
       {{"archive_fd", archive}}, progress, cancel);
 }
 

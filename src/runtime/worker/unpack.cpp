@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "karapace/base/error.hpp"
@@ -16,6 +17,7 @@
 #include "karapace/base/rel_path.hpp"
 #include "karapace/base/text.hpp"
 #include "worker/checksum.hpp"
+#include "worker/layer_rules.hpp"
 #include "worker/tree_writer.hpp"
 
 namespace karapace::worker {
@@ -74,11 +76,17 @@ class Unpacker {
         source_{.file = archive_file, .cancel = cancel, .sum = Sha256(), .failure = nullptr},
         archive_(archive_read_new(), archive_read_free),
         writer_(target, options.owners) {
+    if (options.image_layer) layer_.emplace(target);
     total_bytes_ = static_cast<std::uint64_t>(stat_fd(archive_file).st_size);
   }
 
   void run() {
-    archive_read_support_filter_all(archive_.get());
+    // Not all filters that libarchive has: some of them start programs.
+    for (const auto support : {archive_read_support_filter_gzip, archive_read_support_filter_zstd,
+                               archive_read_support_filter_xz, archive_read_support_filter_bzip2,
+                               archive_read_support_filter_lzma, archive_read_support_filter_compress}) {
+      check(support(archive_.get()));
+    }
     archive_read_support_format_tar(archive_.get());
     archive_read_support_format_empty(archive_.get());
     check(archive_read_open(archive_.get(), &source_, nullptr, read_source, nullptr));
@@ -92,8 +100,9 @@ class Unpacker {
       add(entry);
       if (entries % kProgressEvery == 0) progress_.advance(source_.bytes, total_bytes_, "bytes");
     }
-    if (entries == 0) throw Error(ErrorCode::InvalidInput, "the archive is empty");
+    if (entries == 0 && !layer_) throw Error(ErrorCode::InvalidInput, "the archive is empty");
     writer_.finish();
+    if (layer_) layer_->finish();
     verify_checksum();
   }
 
@@ -113,9 +122,10 @@ class Unpacker {
   }
 
   // "./a//b/" and "a/b" are one path; everything else that is not plain is refused.
-  static std::optional<RelPath> parse_path(std::string_view text) {
+  // In a layer "/a" is the same, because some programs write it so.
+  [[nodiscard]] std::optional<RelPath> parse_path(std::string_view text) const {
     const std::string_view whole = text;
-    if (text.starts_with('/')) refuse(whole, "an absolute path");
+    if (text.starts_with('/') && !layer_) refuse(whole, "an absolute path");
     std::string clean;
     while (!text.empty()) {
       const auto end = std::min(text.find('/'), text.size());
@@ -167,20 +177,31 @@ class Unpacker {
   }
 
   void add_checked(struct archive_entry* entry, const std::string& text) {
-    const auto path = parse_path(text);
+    auto path = parse_path(text);
     const Attributes attributes = attributes_of(entry);
     if (!path) {
       if (archive_entry_filetype(entry) != AE_IFDIR) refuse(text, "no name");
       writer_.root_attributes(attributes);
       return;
     }
+    if (layer_) {
+      if (layer_->apply_mark(*path)) return;
+      path = layer_->resolve(*path);
+    }
     if (const char* target = archive_entry_hardlink(entry); target != nullptr) {
-      const auto target_path = parse_path(target);
+      auto target_path = parse_path(target);
       if (!target_path) refuse(text, "a hard link to the root");
+      if (layer_) {
+        target_path = layer_->resolve(*target_path);
+        if (*path != *target_path) layer_->make_room(*path, false);
+      }
       writer_.hard_link(*path, *target_path);
       return;
     }
-    switch (archive_entry_filetype(entry)) {
+    const auto type = archive_entry_filetype(entry);
+    const bool is_device = type == AE_IFCHR || type == AE_IFBLK;
+    if (layer_ && !is_device) layer_->make_room(*path, type == AE_IFDIR);
+    switch (type) {
       case AE_IFREG:
         return add_file(*path, entry, attributes);
       case AE_IFDIR:
@@ -253,6 +274,7 @@ class Unpacker {
   Source source_;
   std::unique_ptr<struct archive, decltype(&archive_read_free)> archive_;
   TreeWriter writer_;
+  std::optional<LayerRules> layer_;
   std::uint64_t total_bytes_ = 0;
 };
 

@@ -12,12 +12,13 @@ namespace karapace::worker {
 struct UnpackOptions {
   Owners owners = Owners::Flat;
   std::string expected_sha256;  // of the archive file; empty: not checked
+  bool image_layer = false;     // `target` has the layers below it; see layer_rules.hpp
 };
 
-/// Unpacks a tar archive (plain, gz, xz, zstd, bzip2) into the empty directory `target`. The archive is
-/// hostile: every path is resolved beneath `target` without following a link, and what cannot be kept is
-/// refused with its path (InvalidInput). Devices right below dev/ are left out, because every environment
-/// gets its own.
+/// Unpacks a tar archive (plain, gz, xz, zstd, bzip2) into the directory `target`, which is empty unless it
+/// is a layer's. The archive is hostile: every path is resolved beneath `target` without following a link,
+/// and what cannot be kept is refused with its path (InvalidInput). Devices right below dev/ are left out,
+/// because every environment gets its own.
 void unpack_archive(FdRef archive, FdRef target, const UnpackOptions& options, ProgressSink& progress,
                     const CancelToken& cancel);
 

@@ -111,10 +111,15 @@ Json seal(const Job& job) {
 
 Json unpack(const Job& job) {
   const UniqueFd staging = job.staging();
-  const UniqueFd target = make_root_directory(staging, job.text("name"), job.owners(), 0755);
+  const std::string name = job.text("name");
+  const bool layer = job.request.at("layer").get<bool>();
+  const UniqueFd target = layer && exists_at(staging, name)
+                              ? open_directory(staging, name)
+                              : make_root_directory(staging, name, job.owners(), 0755);
   const FdRef archive = inherited(job.request, "archive_fd");
-  unpack_archive(archive, target, {.owners = job.owners(), .expected_sha256 = job.text("sha256")},
-                 job.progress, job.cancel);
+  const UnpackOptions options{
+      .owners = job.owners(), .expected_sha256 = job.text("sha256"), .image_layer = layer};
+  unpack_archive(archive, target, options, job.progress, job.cancel);
   return {};
 }
 

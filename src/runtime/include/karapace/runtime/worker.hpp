@@ -52,6 +52,10 @@ class TreeWorker {
   /// open file. With `expected_sha256`, an archive that is another one is InvalidInput.
   void unpack(FdRef archive, const std::string& staging_path, const std::string& name, ProgressSink& progress,
               CancelToken& cancel, const std::string& expected_sha256 = {});
+  /// The same for the next layer of an image: staging/<name> has those below it, or is not there yet.
+  /// Whiteouts are applied.
+  void unpack_layer(FdRef archive, const std::string& staging_path, const std::string& name,
+                    ProgressSink& progress, CancelToken& cancel, const std::string& expected_sha256);
   /// Copies a directory tree of the host (read by the caller's rights) into staging/<name>.
   void copy_tree(const std::string& host_directory, const std::string& staging_path, const std::string& name,
                  ProgressSink& progress, CancelToken& cancel);
