@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "fetch_checks.hpp"
 #include "fetch_process.hpp"
 #include "fetch_protocol.hpp"
 #include "karapace/base/digest.hpp"
@@ -24,22 +25,11 @@ namespace karapace::remote {
 
 namespace {
 
-constexpr unsigned kMaxParallel = 32;
-constexpr unsigned kMaxRetries = 20;
-constexpr std::chrono::milliseconds kMaxTime = std::chrono::hours(1);
 // The store keeps each file of a batch open, and an ordinary process may have 1024.
 constexpr std::size_t kAdoptBatch = 256;
 /// Held while complete files move into the store, so that two processes which both found the same one
 /// complete do not both move it.
 constexpr const char* kAdoptLock = ".adopt.lock";
-
-bool is_web_address(std::string_view url) {
-  std::string scheme(url.substr(0, url.find("://")));
-  std::ranges::transform(scheme, scheme.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  if ((scheme != "http" && scheme != "https") || url.size() <= scheme.size() + 3) return false;
-  return std::ranges::all_of(url, [](char c) { return c > 0x20 && c < 0x7f; });
-}
 
 void check_download(const Download& file) {
   const auto refuse = [&](std::string_view what) {
@@ -49,26 +39,14 @@ void check_download(const Download& file) {
   // A sha256 has the form of any digest of 32 bytes.
   if (!Digest::is_valid(file.sha256))
     refuse(fmt::format("\"{}\" is not a sha256 (64 lower-case hex digits)", printable(file.sha256, 80)));
+  if (!is_header_value(file.accept) || !is_header_value(file.authorization))
+    refuse("a header that no server would understand");
   if (file.url.size() > kMaxUrlBytes)
     refuse(fmt::format("its address has {} bytes, more than {}", file.url.size(), kMaxUrlBytes));
   if (!is_web_address(file.url))
     refuse(fmt::format("\"{}\" is not an address that begins with http:// or https://", printable(file.url)));
   if (file.size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / kMaxDownloads)
     refuse(fmt::format("{} bytes are too many", file.size));
-}
-
-FetchOptions bounded(FetchOptions options) {
-  const auto time = [](std::chrono::milliseconds value) {
-    return std::clamp(value, std::chrono::milliseconds(1), kMaxTime);
-  };
-  options.parallel = std::clamp(options.parallel, 1U, kMaxParallel);
-  options.retries = std::min(options.retries, kMaxRetries);
-  options.connect_timeout = time(options.connect_timeout);
-  options.stall_timeout = time(options.stall_timeout);
-  options.retry_delay = time(options.retry_delay);
-  options.max_retry_delay = time(options.max_retry_delay);
-  options.grace_after_failure = time(options.grace_after_failure);
-  return options;
 }
 
 /// What the store lacks, each content once.
@@ -102,6 +80,8 @@ void adopt(store::PackageStore& packages, FdRef downloads, std::vector<std::stri
         "Free space on the file system of {} and run the command again: it continues where it "
         "stopped.",
         layout.root_path());
+  if (failure.status == 401)
+    throw Unauthorized(failure.code, std::move(failure.message), std::move(failure.fix));
   throw Error(failure.code, std::move(failure.message), std::move(failure.fix));
 }
 

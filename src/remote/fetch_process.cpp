@@ -24,16 +24,6 @@ constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
 constexpr std::size_t kStderrKept = std::size_t{16} * 1024;
 constexpr std::chrono::seconds kGraceTime(3);
 
-/// What host tools get, and where the machine's own certificate authorities are.
-std::vector<std::pair<std::string, std::string>> environment() {
-  auto variables = host_tool_environment();
-  for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
-    const char* value = std::getenv(name);
-    if (value != nullptr) variables.emplace_back(name, value);
-  }
-  return variables;
-}
-
 class Conversation {
  public:
   Conversation(ProgressSink& progress, CancelToken& cancel) : progress_(progress), cancel_(cancel) {}
@@ -45,7 +35,7 @@ class Conversation {
     const UniqueFd input = make_sealed_memfd("karapace-fetch", protocol::encode(request));
     ChildProcess child = spawn({.program = program,
                                 .arguments = {},
-                                .environment = environment(),
+                                .environment = fetch_environment(),
                                 .fds = {{input, STDIN_FILENO},
                                         {out.write_end, STDOUT_FILENO},
                                         {err.write_end, STDERR_FILENO},
@@ -135,6 +125,15 @@ class Conversation {
 };
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> fetch_environment() {
+  auto variables = host_tool_environment();
+  for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr) variables.emplace_back(name, value);
+  }
+  return variables;
+}
 
 FetchOutcome run_fetch_program(const std::string& program, const protocol::Request& request, FdRef downloads,
                                FdRef packages, ProgressSink& progress, CancelToken& cancel) {

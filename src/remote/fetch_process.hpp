@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fetch_protocol.hpp"
@@ -15,6 +16,9 @@ struct FetchOutcome {
   protocol::Result result;
   std::vector<std::string> verified;  // sha256 of files that are complete in `downloads`
 };
+
+/// For karapace-fetch: what host tools get, and where the machine's own certificate authorities are.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> fetch_environment();
 
 /// Runs karapace-fetch to its end. Failures of downloads are in the result. Throws Cancelled after it has
 /// ended, ProcessError if it ended without a result.

@@ -5,6 +5,10 @@
 // Messages: {"bytes","total","files_done","files_total","rate"} now and then; {"note": text};
 // {"verified": sha256} for each file that is complete in store/downloads; {"present": sha256} for each that
 // turned out to be in store/packages; at the end one {"result": {"received", "error"}}.
+//
+// With the argument "--ask" it answers requests for small documents instead (Web): the first line on
+// descriptor 0 is the options, each further one a request, until end of file. To each an answer in one line
+// on descriptor 1; the bytes of the body follow it.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +20,7 @@
 
 #include "karapace/base/error.hpp"
 #include "karapace/remote/fetch.hpp"
+#include "karapace/remote/web.hpp"
 
 namespace karapace::remote::protocol {
 
@@ -47,12 +52,22 @@ struct Failure {
   ErrorCode code = ErrorCode::Internal;
   std::string message;
   std::string fix;
+  long status = 0;  // of HTTP, where a server's answer is what failed
 };
 struct Result {
   std::uint64_t received = 0;
   std::optional<Failure> failure;
 };
 using Message = std::variant<Progress, Note, Verified, Present, Result>;
+
+/// What karapace-fetch --ask says before the body.
+struct Answer {
+  WebReply reply;  // without its body
+  std::uint64_t body_bytes = 0;
+  std::optional<Failure> failure;
+};
+
+inline constexpr const char* kAskArgument = "--ask";
 
 [[nodiscard]] std::string encode(const Request& request);
 /// Throws InvalidInput.
@@ -61,5 +76,13 @@ using Message = std::variant<Progress, Note, Verified, Present, Result>;
 [[nodiscard]] std::string encode(const Message& message);
 /// Throws InvalidInput.
 [[nodiscard]] Message parse_message(std::string_view line);
+
+// Each one line, with its newline. The parsers throw InvalidInput.
+[[nodiscard]] std::string encode(const FetchOptions& options);
+[[nodiscard]] FetchOptions parse_options(std::string_view line);
+[[nodiscard]] std::string encode(const WebRequest& request);
+[[nodiscard]] WebRequest parse_web_request(std::string_view line);
+[[nodiscard]] std::string encode(const Answer& answer);
+[[nodiscard]] Answer parse_answer(std::string_view line);
 
 }  // namespace karapace::remote::protocol

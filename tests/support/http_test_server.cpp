@@ -114,6 +114,16 @@ std::optional<HttpRequest> read_request(int socket, std::string& buffer) {
     request.headers[lower(line.substr(0, colon))] =
         value == std::string_view::npos ? std::string() : std::string(line.substr(value));
   }
+  const auto length = request.headers.find("content-length");
+  const std::size_t wanted = length == request.headers.end() ? 0 : std::stoul(length->second);
+  while (buffer.size() < wanted) {
+    std::array<char, 4096> piece{};
+    const ssize_t count = ::recv(socket, piece.data(), piece.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0 || buffer.size() > kMaxHeadBytes) return std::nullopt;
+    buffer.append(piece.data(), static_cast<std::size_t>(count));
+  }
+  request.body = std::exchange(buffer, buffer.substr(wanted)).substr(0, wanted);
   return request;
 }
 
@@ -270,6 +280,11 @@ void HttpTestServer::set_fault(const std::string& pattern, HttpFault fault) {
   faults_.insert(faults_.begin(), PatternFault{pattern, std::move(fault)});
 }
 
+void HttpTestServer::set_handler(Handler handler) {
+  const std::lock_guard lock(mutex_);
+  handler_ = std::move(handler);
+}
+
 std::shared_ptr<Gate> HttpTestServer::add_gate(const std::string& path) {
   const std::lock_guard lock(mutex_);
   return gates_[path] = std::make_shared<Gate>();
@@ -361,6 +376,16 @@ bool HttpTestServer::answer(int socket, const HttpRequest& request) {
   const std::string path = path_of(request.target);
   const HttpFault fault = take_fault(path);
   if (const auto answered = answer_fault(socket, fault)) return *answered;
+  Handler handler;
+  {
+    const std::lock_guard lock(mutex_);
+    handler = handler_;
+  }
+  if (handler) {
+    if (const auto reply = handler(request))
+      return send_all(socket, head(reply->status, reply->body.size(), reply->headers)) &&
+             send_all(socket, reply->body);
+  }
   if (request.method != "GET" && request.method != "HEAD")
     return send_error(socket, "405 Method Not Allowed");
   const auto content = find_content(path);

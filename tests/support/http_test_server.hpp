@@ -70,6 +70,14 @@ struct HttpRequest {
   std::string method;
   std::string target;                          // as it was sent
   std::map<std::string, std::string> headers;  // names in lower case
+  std::string body{};
+};
+
+/// What a handler says instead of the server.
+struct HttpReply {
+  std::string status = "200 OK";
+  std::string headers{};  // lines that end with "\r\n"
+  std::string body{};
 };
 
 /// Listens from construction to destruction. A thread per connection; all methods may be called while it
@@ -94,6 +102,10 @@ class HttpTestServer {
   void set_fault(const std::string& pattern, HttpFault fault);
   /// Half of the body of `path` is sent, then the gate is passed, then the rest is sent.
   [[nodiscard]] std::shared_ptr<Gate> add_gate(const std::string& path);
+
+  /// Asked first, by several threads at once; nothing: the server answers as usual.
+  using Handler = std::function<std::optional<HttpReply>(const HttpRequest&)>;
+  void set_handler(Handler handler);
 
   [[nodiscard]] std::vector<HttpRequest> requests() const;
   [[nodiscard]] std::size_t request_count(std::string_view path) const;
@@ -128,6 +140,7 @@ class HttpTestServer {
   mutable std::mutex mutex_;  // protects what follows
   std::map<std::string, std::shared_ptr<const std::string>> contents_;
   std::vector<PatternFault> faults_;
+  Handler handler_;
   std::map<std::string, std::shared_ptr<Gate>> gates_;
   std::vector<HttpRequest> requests_;
   UniqueFd directory_;

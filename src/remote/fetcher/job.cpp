@@ -27,8 +27,13 @@ constexpr const char* kTryAgain =
 
 void Job::open(PartFile part) {
   part_.emplace(std::move(part));
+  go_to_origin();
+}
+
+void Job::go_to_origin() {
   url_ = file_->url;
   redirects_ = 0;
+  left_origin_ = false;
 }
 
 Job::Next Job::hash(FdRef downloads) {
@@ -72,7 +77,8 @@ Job::Next Job::after(const Outcome& outcome, FdRef downloads) {
     case Outcome::Kind::WrongContent:
       return start_over(downloads, fmt::format("{} (sha256 {})", outcome.detail, file_->sha256));
     case Outcome::Kind::Refused:
-      fail(outcome.detail, outcome.status == 404 || outcome.status == 410 ? kResolveAgain : "");
+      fail(outcome.detail, outcome.status == 404 || outcome.status == 410 ? kResolveAgain : "",
+           left_origin_ ? 0 : outcome.status);
   }
   throw Error(ErrorCode::Internal, "a transfer ended in an unknown way");
 }
@@ -82,6 +88,7 @@ Job::Next Job::redirect(const std::string& location) {
   if (!redirect_is_allowed(url_, location))
     fail(fmt::format("the server redirects to {}, which is refused", shown_url(location)), "");
   if (++redirects_ > kMaxRedirects) fail(fmt::format("more than {} redirects", kMaxRedirects), "");
+  if (!same_origin(file_->url, location)) left_origin_ = true;
   url_ = location;
   return Next::Transfer;
 }
@@ -94,8 +101,7 @@ Job::Next Job::try_later(const Outcome& outcome) {
   auto pause = options_->retry_delay * (1U << std::min(attempts_ - 1, 16U));
   if (outcome.retry_after) pause = std::max<std::chrono::milliseconds>(pause, *outcome.retry_after);
   not_before_ = Clock::now() + std::min(pause, options_->max_retry_delay);
-  url_ = file_->url;
-  redirects_ = 0;
+  go_to_origin();
   return Next::Transfer;
 }
 
@@ -104,11 +110,10 @@ void Job::close(FdRef downloads) {
   part_.reset();
 }
 
-void Job::fail(const std::string& reason, std::string fix) const {
-  throw Error(ErrorCode::InvalidInput,
-              fmt::format("cannot download {} from {}: {}", file_->label, shown_url(file_->url),
-                          printable(reason, 600)),
-              std::move(fix));
+void Job::fail(const std::string& reason, std::string fix, long status) const {
+  throw HttpError(fmt::format("cannot download {} from {}: {}", file_->label, shown_url(file_->url),
+                              printable(reason, 600)),
+                  std::move(fix), status);
 }
 
 }  // namespace karapace::fetcher

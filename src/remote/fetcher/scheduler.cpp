@@ -124,7 +124,12 @@ void Scheduler::step(Slot& slot) {
 
 void Scheduler::begin_transfer(Slot& slot) {
   Job& job = *slot.job;
-  slot.transfer.prepare(job.url(), job.file().size, *job.part(), job.from_scratch());
+  slot.transfer.prepare({.url = job.url(),
+                         .size = job.file().size,
+                         .accept = job.file().accept,
+                         .authorization = job.authorization(),
+                         .bypass_caches = job.from_scratch()},
+                        *job.part());
   curl_easy_setopt(slot.transfer.handle(), CURLOPT_PRIVATE, static_cast<void*>(&slot));
   check(curl_multi_add_handle(multi_.get(), slot.transfer.handle()));
   slot.transferring = true;
@@ -205,7 +210,11 @@ void Scheduler::fail(Slot& slot, const Error& error) {
   if (failure_) {
     ++other_failures_;
   } else {
-    failure_ = Failure{.code = error.code(), .message = error.message(), .fix = error.fix()};
+    const auto* answer = dynamic_cast<const HttpError*>(&error);
+    failure_ = Failure{.code = error.code(),
+                       .message = error.message(),
+                       .fix = error.fix(),
+                       .status = answer == nullptr ? 0 : answer->status()};
     // Trouble on this side says only which call failed.
     if (dynamic_cast<const SystemError*>(&error) != nullptr && slot.job)
       failure_->message =

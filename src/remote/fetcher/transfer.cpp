@@ -3,12 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 #include <new>
 #include <string_view>
 
-#include "fetcher/url.hpp"
 #include "karapace/base/error.hpp"
 
 namespace karapace::fetcher {
@@ -17,16 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
 constexpr std::size_t kMaxErrorPageBytes = std::size_t{64} * 1024;
-
-template <typename Value>
-void set(CURL* easy, CURLoption option, Value value) {
-  const CURLcode code = curl_easy_setopt(easy, option, value);
-  if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
-  if (code != CURLE_OK) {
-    throw Error(ErrorCode::Unsupported, fmt::format("libcurl does not accept option {}: {}",
-                                                    static_cast<int>(option), curl_easy_strerror(code)));
-  }
-}
 
 struct Range {
   std::uint64_t first;
@@ -55,61 +43,15 @@ std::optional<Range> parse_content_range(std::string_view text) {
   return Range{.first = *first, .total = number()};
 }
 
-bool is_broken_connection(CURLcode code) noexcept {
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-    case CURLE_SSL_CONNECT_ERROR:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::string_view meaning(long status) noexcept {
-  switch (status) {
-    case 401:
-      return " Unauthorized";
-    case 403:
-      return " Forbidden";
-    case 404:
-      return " Not Found";
-    case 410:
-      return " Gone";
-    case 416:
-      return " Range Not Satisfiable";
-    case 429:
-      return " Too Many Requests";
-    case 500:
-      return " Internal Server Error";
-    case 502:
-      return " Bad Gateway";
-    case 503:
-      return " Service Unavailable";
-    case 504:
-      return " Gateway Timeout";
-    default:
-      return "";
-  }
-}
-
 }  // namespace
 
 Transfer::Transfer(const remote::FetchOptions& options) : options_(options), easy_(curl_easy_init()) {
   if (!easy_) throw std::bad_alloc();
 }
 
-void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& part, bool bypass_caches) {
+void Transfer::prepare(const Request& request, PartFile& part) {
   part_ = &part;
-  size_ = size;
+  size_ = request.size;
   told_size_ = received_ = 0;
   header_bytes_ = discarded_bytes_ = 0;
   content_range_.clear();
@@ -121,30 +63,20 @@ void Transfer::prepare(const std::string& url, std::uint64_t size, PartFile& par
   CURL* easy = easy_.get();
   curl_easy_reset(easy);
   // What the digest is about is the bytes of the file, so nobody may pack them on the way.
-  headers_.reset(curl_slist_append(nullptr, "Accept-Encoding: identity"));
-  if (bypass_caches && headers_) curl_slist_append(headers_.get(), "Cache-Control: no-cache");
-  if (!headers_) throw std::bad_alloc();
-  set(easy, CURLOPT_HTTPHEADER, headers_.get());
-  set(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-
-  set(easy, CURLOPT_URL, url.c_str());
-  const bool https = scheme_of(url) == Scheme::Https;
-  set(easy, CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
-  set(easy, CURLOPT_FOLLOWLOCATION, 0L);  // we look at each redirect ourselves
-  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  set(easy, CURLOPT_PIPEWAIT, https ? 1L : 0L);
-  set(easy, CURLOPT_USERAGENT, "karapace/" KARAPACE_VERSION);
-  set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  set(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
-  set(easy, CURLOPT_NOSIGNAL, 1L);
-  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
+  headers_.clear();
+  headers_.add("Accept-Encoding: identity");
+  if (request.bypass_caches) headers_.add("Cache-Control: no-cache");
+  if (!request.accept.empty()) headers_.add("Accept: " + request.accept);
+  if (!request.authorization.empty()) headers_.add("Authorization: " + request.authorization);
+  set_common_options(easy, request.url, headers_, static_cast<long>(options_.connect_timeout.count()));
+  set_option(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
   // Not CURLOPT_RESUME_FROM: with it libcurl gives up on servers without ranges.
-  if (part.size() > 0) set(easy, CURLOPT_RANGE, fmt::format("{}-", part.size()).c_str());
+  if (part.size() > 0) set_option(easy, CURLOPT_RANGE, fmt::format("{}-", part.size()).c_str());
 
-  set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
-  set(easy, CURLOPT_HEADERDATA, static_cast<void*>(this));
-  set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
-  set(easy, CURLOPT_WRITEDATA, static_cast<void*>(this));
+  set_option(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  set_option(easy, CURLOPT_HEADERDATA, static_cast<void*>(this));
+  set_option(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
+  set_option(easy, CURLOPT_WRITEDATA, static_cast<void*>(this));
 }
 
 std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept {
@@ -176,15 +108,8 @@ void Transfer::take_header(std::string_view line) {
   if (header_bytes_ > kMaxHeaderBytes)
     return stop(Outcome::Kind::Refused, fmt::format("more than {} KiB of headers", kMaxHeaderBytes / 1024));
   if (line.starts_with("HTTP/")) content_range_.clear();  // a new answer; the last one was "100 Continue"
-  constexpr std::string_view kName = "content-range:";
-  const bool matches = line.size() > kName.size() &&
-                       std::ranges::equal(line.substr(0, kName.size()), kName, [](char a, char b) {
-                         return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-                       });
-  if (!matches) return;
-  line.remove_prefix(kName.size());
-  while (line.starts_with(' ')) line.remove_prefix(1);
-  content_range_ = line.substr(0, line.find_last_not_of("\r\n \t") + 1);
+  const auto range = header_value(line, "content-range");
+  if (range.data() != nullptr) content_range_ = range;
 }
 
 void Transfer::take_body(std::string_view bytes) {
@@ -243,7 +168,7 @@ long Transfer::status() const {
 
 Outcome Transfer::judge_status(long code) const {
   Outcome result{.kind = Outcome::Kind::Refused,
-                 .detail = fmt::format("the server answers {}{}", code, meaning(code)),
+                 .detail = fmt::format("the server answers {}{}", code, status_meaning(code)),
                  .retry_after = std::nullopt,
                  .status = code};
   char* location = nullptr;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "fetcher/curl_options.hpp"
 #include "fetcher/part_file.hpp"
 #include "karapace/remote/fetch.hpp"
 
@@ -37,9 +38,15 @@ class Transfer {
   Transfer& operator=(const Transfer&) = delete;
   ~Transfer() = default;
 
-  /// `part` must live until outcome(). `size` 0: not known. A second attempt from scratch asks caches to step
-  /// aside.
-  void prepare(const std::string& url, std::uint64_t size, PartFile& part, bool bypass_caches);
+  struct Request {
+    std::string url;
+    std::uint64_t size = 0;  // 0: not known
+    std::string accept;
+    std::string authorization;
+    bool bypass_caches = false;  // a second attempt from scratch
+  };
+  /// `part` must live until outcome().
+  void prepare(const Request& request, PartFile& part);
   [[nodiscard]] CURL* handle() const noexcept { return easy_.get(); }
   /// What became of it, after the multi handle reported `code`. Rethrows what failed on our side (disk full).
   [[nodiscard]] Outcome outcome(CURLcode code);
@@ -56,9 +63,6 @@ class Transfer {
   struct FreeEasy {
     void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
   };
-  struct FreeList {
-    void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-  };
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept;
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept;
@@ -73,7 +77,7 @@ class Transfer {
 
   const remote::FetchOptions& options_;
   std::unique_ptr<CURL, FreeEasy> easy_;
-  std::unique_ptr<curl_slist, FreeList> headers_;
+  HeaderLines headers_;
 
   PartFile* part_ = nullptr;
   std::uint64_t size_ = 0;

@@ -2,6 +2,7 @@
 #include "fetcher/url.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "karapace/base/text.hpp"
 
@@ -16,7 +17,31 @@ bool begins_with(std::string_view text, std::string_view lower_case) noexcept {
          });
 }
 
+/// "https://host:443" in lower case; nothing for an address that has none, or a user name in front of it.
+std::optional<std::string> origin_of(std::string_view url) {
+  const Scheme scheme = scheme_of(url);
+  if (scheme == Scheme::Other) return std::nullopt;
+  url.remove_prefix(url.find("://") + 3);
+  std::string authority(url.substr(0, url.find_first_of("/?#")));
+  // A backslash ends the host for some readers and not for others.
+  if (authority.empty() || authority.find_first_of("@\\") != std::string::npos) return std::nullopt;
+  for (char& c : authority) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  const auto colon = authority.rfind(':');
+  const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+  if (has_port && colon + 1 == authority.size()) authority.pop_back();
+  const std::string_view port = scheme == Scheme::Https ? ":443" : ":80";
+  if (!has_port || authority.size() == colon) authority += port;
+  return (scheme == Scheme::Https ? "https://" : "http://") + authority;
+}
+
 }  // namespace
+
+bool same_origin(std::string_view a, std::string_view b) {
+  const auto origin = origin_of(a);
+  return origin && origin == origin_of(b);
+}
 
 Scheme scheme_of(std::string_view url) noexcept {
   if (begins_with(url, "https://")) return Scheme::Https;

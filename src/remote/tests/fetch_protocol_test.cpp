@@ -23,8 +23,12 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
                      .retry_delay = std::chrono::milliseconds(6),
                      .max_retry_delay = std::chrono::milliseconds(7),
                      .grace_after_failure = std::chrono::milliseconds(8)};
-  request.files.push_back(
-      {.label = "g++ \"4:12\"", .url = "http://h/g%2b%2b", .sha256 = "ab", .size = 1ULL << 60});
+  request.files.push_back({.label = "g++ \"4:12\"",
+                           .url = "http://h/g%2b%2b",
+                           .sha256 = "ab",
+                           .size = 1ULL << 60,
+                           .accept = "a/b",
+                           .authorization = "Bearer x"});
   const Request got = parse_request(encode(request));
   EXPECT_EQ(got.options.parallel, 3U);
   EXPECT_EQ(got.options.retries, 2U);
@@ -38,6 +42,8 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
   EXPECT_EQ(got.files[0].url, request.files[0].url);
   EXPECT_EQ(got.files[0].sha256, "ab");
   EXPECT_EQ(got.files[0].size, 1ULL << 60);
+  EXPECT_EQ(got.files[0].accept, "a/b");
+  EXPECT_EQ(got.files[0].authorization, "Bearer x");
 }
 
 TEST(FetchProtocol, MessagesArriveAsTheyWereSent) {

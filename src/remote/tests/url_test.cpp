@@ -18,6 +18,20 @@ TEST(FetchUrl, RedirectsNeverLeaveTlsOrTheWeb) {
   EXPECT_FALSE(redirect_is_allowed("http://a/", ""));
 }
 
+TEST(FetchUrl, SecretsStayWithSchemeHostAndPort) {
+  EXPECT_TRUE(same_origin("https://Host/a", "HTTPS://host:443/b?c"));
+  EXPECT_TRUE(same_origin("http://h", "http://h:80"));
+  EXPECT_TRUE(same_origin("http://[::1]:80/", "http://[::1]/"));
+  EXPECT_FALSE(same_origin("https://h/", "http://h/"));
+  EXPECT_FALSE(same_origin("https://h/", "https://h:444/"));
+  EXPECT_FALSE(same_origin("https://h/", "https://h.evil/"));
+  EXPECT_FALSE(same_origin("https://h/", "https://h\\@evil/"));
+  EXPECT_FALSE(same_origin("https://h/", "https://h@evil/"));
+  EXPECT_FALSE(same_origin("https://h/", "https://evil#h/"));
+  EXPECT_FALSE(same_origin("ftp://h/", "ftp://h/"));
+  EXPECT_FALSE(same_origin("", ""));
+}
+
 TEST(FetchUrl, ShownWithoutPasswordAndWithoutControlCharacters) {
   EXPECT_EQ(shown_url("http://host/a@b"), "http://host/a@b");
   EXPECT_EQ(shown_url("https://user:p@ss@host/x?y@z"), "https://host/x?y@z");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "karapace/base/cancel.hpp"
+#include "karapace/base/error.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/store/layout.hpp"
 
@@ -19,6 +20,7 @@ namespace karapace::remote {
 inline constexpr std::size_t kMaxDownloads = 20000;
 inline constexpr std::size_t kMaxUrlBytes = 8192;
 inline constexpr std::size_t kMaxLabelBytes = 512;
+inline constexpr std::size_t kMaxHeaderValueBytes = std::size_t{16} * 1024;
 /// Most that a download of unknown size may have.
 inline constexpr std::uint64_t kMaxUnknownSize = 64ULL * 1024 * 1024 * 1024;
 
@@ -27,6 +29,15 @@ struct Download {
   std::string url;         // http or https
   std::string sha256;      // 64 lower-case hex digits
   std::uint64_t size = 0;  // in bytes; 0: not known
+  std::string accept{};    // header of the request; empty: any type
+  /// Header of the request, "Bearer ...": goes to the server of `url` only, never where that redirects to.
+  std::string authorization{};
+};
+
+/// The server wants to know who asks, or does not believe it.
+class Unauthorized : public Error {
+ public:
+  using Error::Error;
 };
 
 struct FetchOptions {
@@ -55,7 +66,8 @@ struct FetchReport {
 /// file is waited for. On return everything survives a power cut. Blocks; progress is step "download" and
 /// bytes.
 ///
-/// Throws InvalidInput if a download is malformed or cannot be obtained as declared (it names the first one,
+/// Throws Unauthorized (InvalidInput) if the first failure is that a server answers 401;
+/// InvalidInput if a download is malformed or cannot be obtained as declared (it names the first one,
 /// and how many others failed), NoSpace, Cancelled. Files that were complete by then are kept in the store,
 /// incomplete ones stay to be continued.
 ///
