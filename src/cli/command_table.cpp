@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "commands/commands.hpp"
+#include "lock_specs.hpp"
 #include "snapshot_specs.hpp"
 
 namespace karapace::cli {
@@ -275,6 +276,7 @@ constexpr CommandSpec kCommands[] = {
      .examples = kInspectExamples,
      .exit_notes = {},
      .run = run_inspect},
+    kExplainSpec,
     kDiffSpec,
     kCommitSpec,
     kSnapshotsSpec,

@@ -135,6 +135,16 @@ struct DoctorReport {
   bool healthy = true;
 };
 
+/// What a reference to a lock led to.
+struct LockSource {
+  enum class Kind { Environment, Lock, Manifest };
+  Kind kind = Kind::Environment;
+  std::string label;  // name or short id of the environment; the file as given
+  LockFile lock;      // of a manifest: schema's unresolved_lock
+};
+[[nodiscard]] std::string_view to_string(
+    LockSource::Kind kind) noexcept;  // "environment", "lock", "manifest"
+
 enum class Access {
   Read,   // creates nothing, waits for nothing, works on a read-only store
   Write,  // creates the store if missing and recovers what a crash left
@@ -169,6 +179,10 @@ class Engine {
   [[nodiscard]] EnvironmentList list() const;
   /// By id; `only` is a whole id, empty: all. Reads every index of the store: see store/disk_use.hpp.
   [[nodiscard]] std::map<std::string, EnvironmentDetails> details(const std::string& only = {}) const;
+
+  /// "X.lock" is a lock file, "X.toml" or anything with a slash a manifest, everything else an environment.
+  /// The lock is verified against itself. Throws NotFound, ManifestError.
+  [[nodiscard]] LockSource find_lock(std::string_view reference) const;
 
   /// For enter and exec. The caller then calls runtime::become_session or spawn_session with the store below.
   [[nodiscard]] runtime::PreparedSession prepare_session(const EnvironmentView& environment,

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the command table that is about locks: what is in them, and bringing what they name.
+#pragma once
+
+#include "command_table.hpp"
+#include "commands/commands.hpp"
+
+namespace karapace::cli {
+
+inline constexpr Argument kExplainArguments[] = {
+    {.name = "a",
+     .summary = "An environment, a lock file (X.lock) or a manifest (X.toml)",
+     .complete = Complete::Environment},
+    {.name = "b", .summary = "What to compare it with", .complete = Complete::Environment}};
+inline constexpr Example kExplainExamples[] = {
+    {"karapace explain dev karapace.lock", "Why the environment dev is not what the lock describes"},
+    {"karapace explain old.lock new.lock --json", "The same of two locks, for a script"},
+    {"karapace explain karapace.toml karapace.lock", "What the next build has to resolve"}};
+inline constexpr CommandSpec kExplainSpec = {
+    .name = "explain",
+    .summary = "Show which inputs make two environments, locks or manifests different",
+    .description =
+        "Every difference is shown with the least that explains it: a package that only another one needs "
+        "stands under that one, the packages of another image stand under the image, and a new version is "
+        "not shown with the hash that follows from it. What does not move the identity (mirrors, results) "
+        "comes last.\n\n"
+        "Of a manifest only what it says is compared.",
+    .arguments = kExplainArguments,
+    .flags = {},
+    .examples = kExplainExamples,
+    .exit_notes = "0 also if they differ.",
+    .run = run_explain};
+
+}  // namespace karapace::cli
