@@ -65,7 +65,7 @@ bool write_durably(FdRef dir, const std::string& path, std::string_view content,
 }
 
 void sync_descriptor(int fd, const char* what) {
-  if (fault::injected("fsync")) throw_errno(what);
+  if (fault::injected("fsync", fd)) throw_errno(what);
   int result = 0;
   do {
     result = ::fsync(fd);
@@ -105,7 +105,7 @@ void sync_directory(FdRef dir) {
 }
 
 void sync_filesystem(FdRef any_file) {
-  if (fault::injected("syncfs") || ::syncfs(any_file.get()) != 0) throw_errno("syncfs");
+  if (fault::injected("syncfs", any_file.get()) || ::syncfs(any_file.get()) != 0) throw_errno("syncfs");
 }
 
 }  // namespace karapace

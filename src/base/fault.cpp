@@ -6,8 +6,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <mutex>
@@ -20,12 +24,14 @@ namespace {
 
 constexpr int kKill = -1;
 constexpr int kMaxErrno = 133;
+constexpr std::string_view kLabPrefix = "lab:";
 
 struct Plan {
   unsigned long at = 0;  // the call that fails; 0: none
   bool and_later = false;
   int error_number = 0;  // or kKill
   std::string count_file;
+  std::string lab_socket;
 };
 
 int errno_from_name(std::string_view name) {
@@ -41,6 +47,10 @@ Plan parse(const std::string& spec) {
   if (spec.empty()) return plan;
   if (spec.starts_with("count:")) {
     plan.count_file = spec.substr(6);
+    return plan;
+  }
+  if (spec.starts_with(kLabPrefix)) {
+    plan.lab_socket = spec.substr(kLabPrefix.size());
     return plan;
   }
   char* end = nullptr;
@@ -59,6 +69,8 @@ struct State {
   Plan plan;
   unsigned long calls = 0;
   std::string trace;
+  int lab = -1;     // the connection to the lab
+  pid_t owner = 0;  // the process that made it: a forked one needs its own
 };
 
 void append_count() noexcept;
@@ -84,12 +96,57 @@ void append_count() noexcept {
   ::close(file);
 }
 
+[[noreturn]] void die() noexcept {
+  while (true) ::kill(::getpid(), SIGKILL);
+}
+
+int connect_to_lab(const std::string& path) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return -1;
+  std::ranges::copy(path, address.sun_path);
+  const int connection = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return connection;
+  ::close(connection);
+  return -1;
+}
+
+/// A lab that is gone has ended this run: whoever is left of it must change nothing any more.
+LabAnswer ask_lab(State& hook, const char* operation, int fd) noexcept {
+  if (hook.lab < 0 || hook.owner != ::getpid()) {
+    hook.lab = connect_to_lab(hook.plan.lab_socket);
+    hook.owner = ::getpid();
+    if (hook.lab < 0) die();
+  }
+  LabQuestion question{};
+  std::string_view(operation).copy(question.operation, sizeof question.operation - 1);
+  struct stat info {};
+  if (fd >= 0 && ::fstat(fd, &info) == 0) {
+    question.device = info.st_dev;
+    question.inode = info.st_ino;
+  }
+  LabAnswer answer = kLabKill;
+  if (::send(hook.lab, &question, sizeof question, MSG_NOSIGNAL) != sizeof question) die();
+  ssize_t got = 0;
+  do {
+    got = ::recv(hook.lab, &answer, sizeof answer, 0);
+  } while (got < 0 && errno == EINTR);
+  if (got != sizeof answer || answer == kLabKill) die();
+  return answer;
+}
+
 }  // namespace
 
-bool injected(const char* operation) noexcept {
+bool injected(const char* operation, int fd) noexcept {
   State& hook = state();
   const std::lock_guard guard(hook.mutex);
   ++hook.calls;
+  if (!hook.plan.lab_socket.empty()) {
+    const LabAnswer answer = ask_lab(hook, operation, fd);
+    if (answer != 0) errno = answer;
+    return answer != 0;
+  }
   // A bound, because a whole build in a test makes a great many calls.
   if (hook.trace.size() < 4096) hook.trace.append(hook.trace.empty() ? "" : " ").append(operation);
   const Plan& plan = hook.plan;
@@ -97,6 +154,19 @@ bool injected(const char* operation) noexcept {
   if (plan.error_number == kKill) ::kill(::getpid(), SIGKILL);
   errno = plan.error_number;
   return true;
+}
+
+bool in_lab() noexcept {
+  State& hook = state();
+  const std::lock_guard guard(hook.mutex);
+  return !hook.plan.lab_socket.empty();
+}
+
+std::vector<std::pair<std::string, std::string>> environment() {
+  State& hook = state();
+  const std::lock_guard guard(hook.mutex);
+  if (hook.plan.lab_socket.empty()) return {};
+  return {{"KARAPACE_FAULT", std::string(kLabPrefix) + hook.plan.lab_socket}};
 }
 
 void arm(const std::string& spec) {

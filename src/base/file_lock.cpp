@@ -15,6 +15,7 @@
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 
 namespace karapace {
 namespace {
@@ -27,6 +28,15 @@ int lock(int fd, int operation) noexcept {
     if (errno != EINTR) return errno;
   }
   return 0;
+}
+
+/// Under a crash lab: it sees who waits, and says when to look again.
+int lock_in_lab(int fd, int operation) noexcept {
+  while (true) {
+    const int error_number = lock(fd, operation | LOCK_NB);
+    if (error_number != EWOULDBLOCK) return error_number;
+    if (fault::injected("flock", fd)) return errno;
+  }
 }
 
 /// One blocking flock(2) in a thread of its own. A signal interrupts only the thread that gets it, and one
@@ -99,6 +109,11 @@ FileLock FileLock::acquire(UniqueFd file, LockMode mode, const std::function<voi
   if (error_number == 0) return FileLock(std::move(file));
   if (error_number != EWOULDBLOCK) throw SystemError(error_number, "flock");
   if (on_wait) on_wait();
+  if (fault::in_lab()) {
+    const int result = lock_in_lab(file.get(), operation_for(mode));
+    if (result != 0) throw SystemError(result, "flock");
+    return FileLock(std::move(file));
+  }
   wait_for_lock(file, operation_for(mode));
   return FileLock(std::move(file));
 }

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/subprocess.hpp"
 
 namespace karapace::remote {
@@ -128,6 +129,7 @@ class Conversation {
 
 std::vector<std::pair<std::string, std::string>> fetch_environment() {
   auto variables = host_tool_environment();
+  for (auto& variable : fault::environment()) variables.push_back(std::move(variable));
   for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
     const char* value = std::getenv(name);
     if (value != nullptr) variables.emplace_back(name, value);

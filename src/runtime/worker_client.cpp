@@ -11,6 +11,7 @@
 #include <chrono>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
 #include "karapace/runtime/sandbox.hpp"
@@ -108,7 +109,8 @@ Json ask(const store::StoreLayout& store, Ownership ownership, Json request, con
   BuildSandbox sandbox;
   sandbox.ownership = ownership;
   sandbox.argv = {find_helper("karapace-worker")};
-  sandbox.environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}};
+  sandbox.environment = fault::environment();
+  sandbox.environment.emplace_back("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
   LaunchPlan plan = make_build_plan(sandbox);
   // The worker knows what a flat tree cannot have, and it must really make whiteouts, which are device nodes.
   plan.process.emulate_ownership = false;

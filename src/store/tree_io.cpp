@@ -217,7 +217,10 @@ void copy_contents(FdRef source, FdRef target) {
 }
 
 void lock_file(FdRef file) {
-  while (::flock(file.get(), LOCK_EX) != 0) {
+  // Under a crash lab it sees who waits, and says when to look again.
+  const int wait = fault::in_lab() ? LOCK_NB : 0;
+  while (::flock(file.get(), LOCK_EX | wait) != 0) {
+    if (errno == EWOULDBLOCK && !fault::injected("flock", file.get())) continue;
     if (errno != EINTR) throw_errno("flock");
   }
 }

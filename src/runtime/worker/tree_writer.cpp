@@ -10,6 +10,7 @@
 #include <ranges>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/base/xattr.hpp"
@@ -105,14 +106,15 @@ UniqueFd TreeWriter::begin_file(const RelPath& path) {
 void TreeWriter::finish_file(const RelPath& path, UniqueFd file, const Attributes& attributes) {
   check_owner(path, attributes);
   // Owner before mode: chown clears setuid. Attributes before times: they do not change mtime, writing did.
-  if (owners_ == Owners::Kept && ::fchown(file.get(), attributes.uid, attributes.gid) != 0) {
+  if (owners_ == Owners::Kept &&
+      (fault::injected("chown") || ::fchown(file.get(), attributes.uid, attributes.gid) != 0)) {
     throw_errno(fmt::format("give {} its owner", quoted(path)));
   }
-  if (::fchmod(file.get(), attributes.mode & kPermissions) != 0) {
+  if (fault::injected("chmod") || ::fchmod(file.get(), attributes.mode & kPermissions) != 0) {
     throw_errno(fmt::format("give {} its mode", quoted(path)));
   }
   set_xattrs(path.str(), attributes);
-  if (::futimens(file.get(), times_of(attributes).data()) != 0) {
+  if (fault::injected("utime") || ::futimens(file.get(), times_of(attributes).data()) != 0) {
     throw_errno(fmt::format("give {} its time", quoted(path)));
   }
   file.close();
@@ -125,10 +127,12 @@ void TreeWriter::symlink(const RelPath& path, const std::string& target, const A
   const UniqueFd parent = open_parent(root_, path);
   const std::string name(path.name());
   if (owners_ == Owners::Kept &&
-      ::fchownat(parent.get(), name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      (fault::injected("chown") ||
+       ::fchownat(parent.get(), name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0)) {
     throw_errno(fmt::format("give {} its owner", quoted(path)));
   }
-  if (::utimensat(parent.get(), name.c_str(), times_of(attributes).data(), AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fault::injected("utime") ||
+      ::utimensat(parent.get(), name.c_str(), times_of(attributes).data(), AT_SYMLINK_NOFOLLOW) != 0) {
     throw_errno(fmt::format("give {} its time", quoted(path)));
   }
 }
@@ -153,17 +157,21 @@ void TreeWriter::fifo(const RelPath& path, const Attributes& attributes) {
   prepare(path);
   const UniqueFd parent = open_parent(root_, path);
   const std::string name(path.name());
-  if (::mkfifoat(parent.get(), name.c_str(), 0600) != 0) throw_errno(fmt::format("create {}", quoted(path)));
+  if (fault::injected("mknod") || ::mkfifoat(parent.get(), name.c_str(), 0600) != 0)
+    throw_errno(fmt::format("create {}", quoted(path)));
   if (owners_ == Owners::Kept &&
-      ::fchownat(parent.get(), name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      (fault::injected("chown") ||
+       ::fchownat(parent.get(), name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0)) {
     throw_errno(fmt::format("give {} its owner", quoted(path)));
   }
   // It was created just now in a directory nobody else writes to, so it is no symlink that chmod would
   // follow.
-  if (::fchmodat(parent.get(), name.c_str(), attributes.mode & kPermissions, 0) != 0) {
+  if (fault::injected("chmod") ||
+      ::fchmodat(parent.get(), name.c_str(), attributes.mode & kPermissions, 0) != 0) {
     throw_errno(fmt::format("give {} its mode", quoted(path)));
   }
-  if (::utimensat(parent.get(), name.c_str(), times_of(attributes).data(), AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fault::injected("utime") ||
+      ::utimensat(parent.get(), name.c_str(), times_of(attributes).data(), AT_SYMLINK_NOFOLLOW) != 0) {
     throw_errno(fmt::format("give {} its time", quoted(path)));
   }
 }
@@ -176,14 +184,15 @@ void TreeWriter::finish() {
     const auto info = path == "." ? stat_fd(root_) : find_beneath(root_, path).value_or(nothing);
     if (!S_ISDIR(info.st_mode)) continue;  // a later entry replaced it
     const UniqueFd directory = path == "." ? duplicate(root_) : open_directory(root_, path);
-    if (owners_ == Owners::Kept && ::fchown(directory.get(), attributes.uid, attributes.gid) != 0) {
+    if (owners_ == Owners::Kept &&
+        (fault::injected("chown") || ::fchown(directory.get(), attributes.uid, attributes.gid) != 0)) {
       throw_errno(fmt::format("give '{}' its owner", printable(path, 4096)));
     }
-    if (::fchmod(directory.get(), attributes.mode & kPermissions) != 0) {
+    if (fault::injected("chmod") || ::fchmod(directory.get(), attributes.mode & kPermissions) != 0) {
       throw_errno(fmt::format("give '{}' its mode", printable(path, 4096)));
     }
     if (path != ".") set_xattrs(path, attributes);
-    if (::futimens(directory.get(), times_of(attributes).data()) != 0) {
+    if (fault::injected("utime") || ::futimens(directory.get(), times_of(attributes).data()) != 0) {
       throw_errno(fmt::format("give '{}' its time", printable(path, 4096)));
     }
   }

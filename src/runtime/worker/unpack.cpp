@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/rel_path.hpp"
 #include "karapace/base/text.hpp"
@@ -239,12 +240,13 @@ class Unpacker {
       write_at(file, static_cast<const char*>(bytes), count, offset);
     }
     // A sparse file may end in a hole.
-    if (::ftruncate(file.get(), size) != 0) throw_errno("set the size");
+    if (fault::injected("truncate") || ::ftruncate(file.get(), size) != 0) throw_errno("set the size");
     writer_.finish_file(path, std::move(file), attributes);
   }
 
   static void write_at(FdRef file, const char* bytes, std::size_t count, la_int64_t offset) {
     while (count > 0) {
+      if (fault::injected("write")) throw_errno("write");
       const ssize_t written = ::pwrite(file.get(), bytes, count, offset);
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) throw_errno("write");

@@ -11,6 +11,7 @@
 #include "karapace/base/clock.hpp"
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/base/xattr.hpp"
@@ -64,8 +65,10 @@ struct Job {
 UniqueFd make_root_directory(FdRef parent, const std::string& name, Owners owners, mode_t mode) {
   make_directory_at(parent, name, mode);
   UniqueFd directory = open_directory(parent, name);
-  if (owners == Owners::Kept && ::fchown(directory.get(), 0, 0) != 0) throw_errno("give a directory to root");
-  if (::fchmod(directory.get(), mode) != 0) throw_errno("set the mode of a directory");
+  if (owners == Owners::Kept && (fault::injected("chown") || ::fchown(directory.get(), 0, 0) != 0))
+    throw_errno("give a directory to root");
+  if (fault::injected("chmod") || ::fchmod(directory.get(), mode) != 0)
+    throw_errno("set the mode of a directory");
   return directory;
 }
 
@@ -78,7 +81,8 @@ void write_world_readable(FdRef directory, const std::string& name, std::string_
   UniqueFd file = open_beneath(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
   write_all(file, content);
   // The engine outside reads it under another id.
-  if (::fchmod(file.get(), 0644) != 0) throw_errno("set the mode of the layer's index");
+  if (fault::injected("chmod") || ::fchmod(file.get(), 0644) != 0)
+    throw_errno("set the mode of the layer's index");
   file.close();
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 
 namespace karapace::worker {
@@ -72,14 +73,17 @@ void WorkTree::truncate(const std::string& path) const {
   const auto info = find(path);
   if (!info || !S_ISREG(info->st_mode) || info->st_size == 0) return;
   const UniqueFd file = open_beneath(tree_, path, O_WRONLY | O_NOFOLLOW);
-  if (::ftruncate(file.get(), 0) != 0) throw_errno(fmt::format("truncate {}", path));
+  if (fault::injected("truncate") || ::ftruncate(file.get(), 0) != 0)
+    throw_errno(fmt::format("truncate {}", path));
 }
 
 void WorkTree::copy_attributes(FdRef directory, const struct stat& from) const {
-  if (owners_ == Owners::Kept && ::fchown(directory.get(), from.st_uid, from.st_gid) != 0) {
+  if (owners_ == Owners::Kept &&
+      (fault::injected("chown") || ::fchown(directory.get(), from.st_uid, from.st_gid) != 0)) {
     throw_errno("give a directory its owner");
   }
-  if (::fchmod(directory.get(), from.st_mode & kPermissions) != 0) throw_errno("give a directory its mode");
+  if (fault::injected("chmod") || ::fchmod(directory.get(), from.st_mode & kPermissions) != 0)
+    throw_errno("give a directory its mode");
 }
 
 void WorkTree::ensure_parents(const std::string& path) const {
@@ -101,7 +105,8 @@ void WorkTree::write(const std::string& path, std::string_view content, mode_t m
   remove(path);
   UniqueFd file = open_beneath(tree_, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   write_all(file, content);
-  if (::fchmod(file.get(), mode) != 0) throw_errno(fmt::format("set the mode of {}", path));
+  if (fault::injected("chmod") || ::fchmod(file.get(), mode) != 0)
+    throw_errno(fmt::format("set the mode of {}", path));
   file.close();
 }
 
