@@ -77,6 +77,20 @@ std::string read_regular(FdRef file, const std::string& path, std::size_t limit)
 // O_NOCTTY and O_NONBLOCK: whatever lies there instead of a file must not block us or become our terminal.
 constexpr int kReadFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 
+LinkResult link_failure(int error_number, const std::string& from, const std::string& to) {
+  switch (error_number) {
+    case EEXIST:
+      return LinkResult::Exists;
+    case EMLINK:
+    case EXDEV:
+    case EPERM:
+    case EOPNOTSUPP:
+      return LinkResult::NotPossible;
+    default:
+      throw SystemError(error_number, fmt::format("link \"{}\" to \"{}\"", printable(from), printable(to)));
+  }
+}
+
 /// Absence of the file or of a directory on the way to it.
 bool is_absence(const SystemError& error) {
   return error.error_number() == ENOENT || error.error_number() == ENOTDIR;
@@ -237,17 +251,26 @@ LinkResult try_link_at(FdRef from_dir, const std::string& from, FdRef to_dir, co
   const AtPath target(to_dir, to);
   if (!fault::injected("link") && ::linkat(source.dir(), source.name(), target.dir(), target.name(), 0) == 0)
     return LinkResult::Linked;
-  switch (const int error_number = errno) {
-    case EEXIST:
-      return LinkResult::Exists;
-    case EMLINK:
-    case EXDEV:
-    case EPERM:
-    case EOPNOTSUPP:
-      return LinkResult::NotPossible;
-    default:
-      throw SystemError(error_number, fmt::format("link \"{}\" to \"{}\"", printable(from), printable(to)));
+  return link_failure(errno, from, to);
+}
+
+std::optional<UniqueFd> try_make_unnamed_file(FdRef dir, mode_t mode) {
+  try {
+    return open_beneath(dir, ".", O_WRONLY | O_TMPFILE, mode);
+  } catch (const SystemError& error) {
+    if (error.error_number() == EOPNOTSUPP || error.error_number() == EISDIR) return std::nullopt;
+    throw;
   }
+}
+
+LinkResult try_name_file_at(FdRef file, FdRef dir, const std::string& name) {
+  const AtPath target(dir, name);
+  // Linking the descriptor itself needs a capability; its magic link does not.
+  const std::string source = fmt::format("/proc/self/fd/{}", file.get());
+  if (!fault::injected("link") &&
+      ::linkat(AT_FDCWD, source.c_str(), target.dir(), target.name(), AT_SYMLINK_FOLLOW) == 0)
+    return LinkResult::Linked;
+  return link_failure(errno, "a new file", name);
 }
 
 void symlink_at(const std::string& target, FdRef dir, const std::string& name) {

@@ -53,29 +53,63 @@ std::string name_of(const std::string& path) { return path.substr(path.rfind('/'
 void write_archive(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
                    Engine::Impl& engine) {
   const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
-  const std::string temporary = std::string(kTemporaryPrefix) + random_hex(8) + ".tar";
-  try {
-    UniqueFd file = open_beneath(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644);
+  const auto fill = [&](FdRef file) {
     worker.export_tree(request, file, engine.progress, engine.cancel);
     sync_file(file);
-    file.close();
-    // Only whole archives have the name, and nobody's file is replaced.
-    if (!rename_at(parent, temporary, parent, name_of(path), Replace::No))
-      throw Error(ErrorCode::AlreadyExists, fmt::format("{} is there already", path), "Name another file.");
-  } catch (...) {
-    try_unlink_at(parent, temporary);
-    throw;
+  };
+  // Only whole archives have the name, and nobody's file is replaced.
+  bool is_named = false;
+  if (const auto file = try_make_unnamed_file(parent, 0644)) {
+    fill(*file);
+    const LinkResult named = try_name_file_at(*file, parent, name_of(path));
+    if (named == LinkResult::NotPossible)
+      throw Error(ErrorCode::Unsupported, "cannot give it the name " + path);
+    is_named = named == LinkResult::Linked;
+  } else {
+    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(8) + ".tar";
+    try {
+      fill(open_beneath(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644));
+      is_named = rename_at(parent, temporary, parent, name_of(path), Replace::No);
+    } catch (...) {
+      try_unlink_at(parent, temporary);
+      throw;
+    }
+    if (!is_named) try_unlink_at(parent, temporary);
   }
+  if (!is_named) throw Error(ErrorCode::AlreadyExists, path + " is there already", "Name another file.");
+  sync_directory(parent);
 }
 
+/// A new directory gets its name when all is in it. One that is there already is filled as it is; and so is a
+/// mapped one, which belongs to others as soon as it has its attributes and may not be renamed by us then.
+
 void write_directory(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
-                     Engine::Impl& engine) {
+                     bool is_mapped, Engine::Impl& engine) {
   const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
-  ensure_directory_at(parent, name_of(path), 0755);
-  const UniqueFd target = open_directory(parent, name_of(path));
-  if (!list_directory(target).empty())
-    throw Error(ErrorCode::AlreadyExists, fmt::format("{} is not empty", path), "Name another directory.");
-  worker.export_tree(request, target, engine.progress, engine.cancel);
+  const auto fill = [&](const std::string& name) {
+    const UniqueFd target = open_directory(parent, name);
+    if (!list_directory(target).empty())
+      throw Error(ErrorCode::AlreadyExists, fmt::format("{} is not empty", path), "Name another directory.");
+    worker.export_tree(request, target, engine.progress, engine.cancel);
+    sync_filesystem(target);
+  };
+  const std::string name = name_of(path);
+  if (is_mapped || exists_at(parent, name)) {
+    ensure_directory_at(parent, name, 0755);
+    fill(name);
+  } else {
+    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(8);
+    try {
+      make_directory_at(parent, temporary, 0755);
+      fill(temporary);
+      if (!rename_at(parent, temporary, parent, name, Replace::No))
+        throw Error(ErrorCode::AlreadyExists, path + " is there already", "Name another directory.");
+    } catch (...) {
+      remove_tree_at(parent, temporary);
+      throw;
+    }
+  }
+  sync_directory(parent);
 }
 
 }  // namespace
@@ -120,7 +154,7 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
   if (result.is_archive) {
     write_archive(worker, request, result.path, *impl_);
   } else {
-    write_directory(worker, request, result.path, *impl_);
+    write_directory(worker, request, result.path, ownership == "mapped", *impl_);
   }
   return result;
 }

@@ -210,6 +210,21 @@ TEST(TryLinkAt, TellsWhatHappened) {
   EXPECT_EQ(ENOENT, errno_of([&] { try_link_at(dir.fd(), "none", dir.fd(), "d"); }));
 }
 
+TEST(UnnamedFile, HasANameOnlyWhenItGetsOneAndReplacesNobodys) {
+  const TempDir dir;
+  for (const bool is_named : {false, true}) {
+    const auto file = try_make_unnamed_file(dir.fd(), 0644);
+    ASSERT_TRUE(file) << "the temporary directory is on a file system without such files";
+    write_all(*file, "content");
+    EXPECT_TRUE(list_directory(dir.fd()).empty());
+    if (is_named) {
+      EXPECT_EQ(try_name_file_at(*file, dir.fd(), "name"), LinkResult::Linked);
+      EXPECT_EQ(try_name_file_at(*file, dir.fd(), "name"), LinkResult::Exists);
+    }
+  }
+  EXPECT_EQ(read_file_at(dir.fd(), "name", 100), "content");
+}
+
 TEST(ReadLinkAt, ReturnsTheTargetAsItIs) {
   const TempDir dir;
   const std::string longest(4095, 'x');

@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <memory>
 
 #include "karapace/base/error.hpp"
+#include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/rel_path.hpp"
 #include "karapace/base/text.hpp"
@@ -80,12 +82,14 @@ using Entry = std::unique_ptr<struct archive_entry, void (*)(struct archive_entr
 class TarWriter {
  public:
   TarWriter(const ExportSource& source, FdRef file, const CancelToken& cancel)
-      : source_(source), cancel_(cancel), archive_(archive_write_new(), archive_write_free) {
+      : source_(source), file_(file), cancel_(cancel), archive_(archive_write_new(), archive_write_free) {
     check(archive_write_set_format_pax(archive_.get()));
     check(archive_write_add_filter_none(archive_.get()));
     // Names are bytes: none is converted.
     check(archive_write_set_format_option(archive_.get(), "pax", "hdrcharset", "BINARY"));
-    check(archive_write_open_fd(archive_.get(), file.get()));
+    // Of a file, the last block need not be filled up.
+    check(archive_write_set_bytes_in_last_block(archive_.get(), 1));
+    check(archive_write_open2(archive_.get(), this, nullptr, write_block, nullptr, nullptr));
   }
 
   void write(const IndexEntry& entry) {
@@ -117,6 +121,16 @@ class TarWriter {
   void finish() { check(archive_write_close(archive_.get())); }
 
  private:
+  static la_ssize_t write_block(struct archive* archive, void* self, const void* bytes,
+                                std::size_t size) noexcept {
+    const int file = static_cast<const TarWriter*>(self)->file_.get();
+    ssize_t written = -1;
+    do {
+      written = fault::injected("write") ? -1 : ::write(file, bytes, size);
+    } while (written < 0 && errno == EINTR);
+    if (written < 0) archive_set_error(archive, errno, "%s", ::strerrordesc_np(errno));
+    return written;
+  }
   [[noreturn]] void fail() const {
     const char* text = archive_error_string(archive_.get());
     const int number = archive_errno(archive_.get());
@@ -172,6 +186,7 @@ class TarWriter {
   }
 
   const ExportSource& source_;
+  FdRef file_;
   const CancelToken& cancel_;
   Archive archive_;
 };

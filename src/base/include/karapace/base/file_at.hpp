@@ -58,6 +58,10 @@ bool rename_at(FdRef from_dir, const std::string& from, FdRef to_dir, const std:
 enum class LinkResult { Linked, Exists, NotPossible };
 /// Hard link. NotPossible for EMLINK, EXDEV, EPERM and EOPNOTSUPP: the caller copies instead.
 LinkResult try_link_at(FdRef from_dir, const std::string& from, FdRef to_dir, const std::string& to);
+/// A file for writing that has no name, and goes with its last descriptor unless it gets one. Nothing where
+/// the file system has no such files.
+[[nodiscard]] std::optional<UniqueFd> try_make_unnamed_file(FdRef dir, mode_t mode);
+LinkResult try_name_file_at(FdRef file, FdRef dir, const std::string& name);
 void symlink_at(const std::string& target, FdRef dir, const std::string& name);
 [[nodiscard]] std::string read_link_at(FdRef dir, const std::string& name);
 
