@@ -333,18 +333,28 @@ class Planner {
     }
   }
 
-  /// An index that names an environment that is gone. What points to a record is MetadataStore's.
+  /// An index that names an environment that is gone, or has another name now.
   void sweep_names() {
     const UniqueFd names = layout_.open_dir("store/names");
     for (const DirectoryEntry& entry : list_directory(names)) {
       if (entry.name.starts_with('.')) continue;
       try {
         const auto env_id = try_read_file_at(names, entry.name, 2 * Digest::kSize);
-        if (env_id && Digest::is_valid(*env_id) && !known_.contains(*env_id))
+        if (env_id && Digest::is_valid(*env_id) && !may_have_name(*env_id, entry.name))
           add_leftover("store/names", entry.name);
       } catch (const Error&) {
         // Not ours; verify-store tells.
       }
+    }
+  }
+
+  bool may_have_name(const std::string& env_id, const std::string& name) const {
+    if (!known_.contains(env_id)) return false;
+    try {
+      const std::optional<EnvRecord> record = MetadataStore(layout_).find(env_id);
+      return record && record->name == name;
+    } catch (const Error&) {
+      return true;  // it cannot be read
     }
   }
 

@@ -270,17 +270,18 @@ TEST_F(Gc, ArchivedEnvironmentsKeepLayersButNoTrees) {
 }
 
 TEST_F(Gc, LeftoversOfCrashesGo) {
-  make_environment('a', make_layer("a"));
+  const EnvRecord used = make_environment('a', make_layer("a"));
   write(layout.objects(), ".tmp-0123456789ab", "half");
   ensure_directory_at(layout.trees(), ".tmp-0123456789abcdef/sub");
   ensure_directory_at(layout.environments(), ".tmp-0123456789abcdef/upper");
   ensure_directory_at(layout.staging(), std::string(32, 'b') + "/x");
   write(layout.open_dir("store/names"), "old-name", std::string(64, '9'));
+  write(layout.open_dir("store/names"), "renamed-since", used.env_id);
   write(layout.open_dir("store/downloads"), std::string(64, '9') + ".part", "half");
   write(layout.open_dir("store/downloads"), ".lock", "");
-  EXPECT_EQ(plan().leftovers.size(), 5U);
+  EXPECT_EQ(plan().leftovers.size(), 6U);
   EXPECT_EQ(plan().downloads.size(), 1U) << "not the lock of the downloader";
-  EXPECT_EQ(collect().leftovers, 5U);
+  EXPECT_EQ(collect().leftovers, 6U);
   EXPECT_EQ(plan().size(), 0U);
   expect_whole();
 }
