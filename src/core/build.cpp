@@ -33,6 +33,7 @@ BuildResult Build::run() {
     operation_->finish(engine_.tree_remover());
   } catch (...) {
     // Undo at once rather than at the next start: a full disk is given back now.
+    images_.reset();
     operation_.reset();
     env_lock_.reset();
     engine_.recover();
@@ -51,6 +52,7 @@ LockFile Build::run_lock() {
     save_lock_file();
     operation_->finish(engine_.tree_remover());
   } catch (...) {
+    images_.reset();
     operation_.reset();
     engine_.recover();
     throw;
@@ -64,6 +66,7 @@ void Build::begin() {
   // The identity is known only after resolution; until then the manifest's own id names the operation.
   operation_ = store::Operation::begin(layout, store::OpKind::Build,
                                        compute_preliminary_id(inputs_.manifest).str(), {});
+  images_.emplace(layout, *operation_, runtime::host_architecture(), progress_, engine_.cancel);
 }
 
 /// The answer to most builds: everything is there. Takes no lock, writes nothing, starts no program.
@@ -89,8 +92,8 @@ std::optional<BuildResult> Build::try_up_to_date() {
 }
 
 runtime::BuildContext Build::context() {
-  return {*engine_.layout, *operation_,   inputs_.manifest, inputs_.manifest_directory,
-          progress_,       engine_.cancel};
+  return {*engine_.layout, *operation_,    inputs_.manifest, inputs_.manifest_directory,
+          progress_,       engine_.cancel, &*images_};
 }
 
 std::vector<std::string> Build::dependency_layers() const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "images.hpp"
 #include "impl.hpp"
 #include "karapace/runtime/backend.hpp"
 #include "karapace/schema/lock_file.hpp"
@@ -74,6 +75,9 @@ class Build {
   void ensure_dependencies();
   [[nodiscard]] bool layer_ready(const std::string& digest);
   void fetch(const std::vector<runtime::Artefact>& artefacts);
+  /// Everything that the base is built from is in the store, and is what the lock says it is.
+  void fetch_base();
+  void download(std::vector<remote::Download> missing, bool of_base);
   [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
   [[nodiscard]] runtime::BuildContext context();
   void check_reproduced(std::string_view what, const std::string& expected, const Digest& found) const;
@@ -97,6 +101,7 @@ class Build {
   std::optional<FileLock> store_lock_;
   std::optional<FileLock> env_lock_;
   std::optional<store::Operation> operation_;
+  std::optional<Images> images_;
   LockFile lock_;
   std::optional<store::EnvRecord> predecessor_;
   std::string astray_;  // what the environment stood on, if that is not what its lock says

@@ -52,11 +52,12 @@ void choose_name(BuildInputs& inputs, const BuildOptions& options, const store::
 }
 
 void check_pinned(const BuildInputs& inputs, const runtime::ImageReference& image) {
-  const bool by_hash = image.provider == BaseProvider::Tar && !image.sha256.empty();
-  if (by_hash) return;
+  if (is_pinned_by_name(image)) return;
   throw Error(ErrorCode::InvalidInput,
               fmt::format("base.image is not pinned: '{}'", printable(inputs.manifest.base_image)),
-              "give a URL with its checksum: image = \"https://host/rootfs.tar.xz sha256=<hex>\"");
+              "give a URL with its checksum, image = \"https://host/rootfs.tar.xz sha256=<hex>\", or an "
+              "image with its "
+              "digest, image = \"oci:host/name@sha256:<hex>\"");
 }
 
 void check_lock_directory(const BuildInputs& inputs) {
@@ -91,12 +92,11 @@ void refuse_foreign(const BuildInputs& inputs, const IntentReport& intent) {
 }
 
 void refuse_if_offline(const BuildInputs& inputs, const BuildPlan& plan) {
-  const auto provider =
-      inputs.manifest.runtime_backend == "mock"
-          ? BaseProvider::Mock
-          : runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory).provider;
-  const bool base_online = plan.resolve_base && provider == BaseProvider::Bootstrap;
-  const bool packages_online = plan.resolve_packages && !plan.names.empty() && provider != BaseProvider::Mock;
+  const bool mock = inputs.manifest.runtime_backend == "mock";
+  const bool base_online =
+      plan.resolve_base && !mock &&
+      runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory).is_remote();
+  const bool packages_online = plan.resolve_packages && !plan.names.empty() && !mock;
   if (!base_online && !packages_online) return;
   throw Error(ErrorCode::InvalidInput,
               fmt::format("offline: {} must be resolved, and the lock file does not say how",
@@ -139,6 +139,7 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
   inputs.lock_path = lock_path_for(inputs.manifest_path);
   if (inputs.manifest.runtime_backend != "mock") {
     const auto image = runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory);
+    check_image_name(image);
     if (options.require_pinned_image) check_pinned(inputs, image);
   }
   runtime::check_mounts(inputs.manifest, inputs.manifest_directory, store_root);

@@ -13,6 +13,24 @@
 
 namespace karapace::core {
 
+namespace {
+
+constexpr unsigned kMaxRenewals = 20;
+
+std::vector<remote::Download> missing_of(const store::StoreLayout& layout,
+                                         const std::vector<runtime::Artefact>& artefacts) {
+  const store::PackageStore packages(layout);
+  std::vector<remote::Download> missing;
+  for (const auto& artefact : artefacts) {
+    if (packages.contains(artefact.sha256)) continue;
+    missing.push_back(
+        {.label = artefact.label, .url = artefact.url, .sha256 = artefact.sha256, .size = artefact.size});
+  }
+  return missing;
+}
+
+}  // namespace
+
 void Build::ensure_base() {
   if (layer_ready(lock_.base_image_digest)) return;
   const Digest key = backend_->base_key(lock_.base, lock_.arch, lock_.ownership);
@@ -22,7 +40,7 @@ void Build::ensure_base() {
     lock_.base_image_digest = known->hex();
     return;
   }
-  fetch(backend_->base_artefacts(lock_.base, lock_.repositories));
+  fetch_base();
   auto build = context();
   const Digest layer = backend_->build_base(build, lock_.base, lock_.repositories);
   check_reproduced("base", lock_.base_image_digest, layer);
@@ -74,24 +92,44 @@ void Build::check_reproduced(std::string_view what, const std::string& expected,
 
 void Build::fetch(const std::vector<runtime::Artefact>& artefacts) {
   if (artefacts.empty()) return;
-  const store::PackageStore packages(*engine_.layout);
-  std::vector<remote::Download> missing;
-  for (const auto& artefact : artefacts) {
-    if (!packages.contains(artefact.sha256)) {
-      missing.push_back({artefact.label, artefact.url, artefact.sha256, artefact.size});
-    }
-  }
+  download(missing_of(*engine_.layout, artefacts), false);
+}
+
+void Build::fetch_base() {
+  const auto artefacts = backend_->base_artefacts(lock_.base, lock_.repositories);
+  download(missing_of(*engine_.layout, artefacts), true);
+  if (lock_.base.files.empty()) return;
+  const auto image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
+  images_->import(image, lock_.base);
+  images_->check(lock_.base, inputs_.manifest.base_image);
+}
+
+void Build::download(std::vector<remote::Download> missing, bool of_base) {
   if (missing.empty()) return;
   if (options_.offline) {
     throw Error(ErrorCode::InvalidInput,
-                fmt::format("offline: {} of {} files are not in the store, the first is {}", missing.size(),
-                            artefacts.size(), missing.front().label),
+                fmt::format("offline: {} file{} not in the store, the first is {}", missing.size(),
+                            missing.size() == 1 ? " is" : "s are", missing.front().label),
                 "build once with network");
   }
-  const auto report = remote::fetch_all(*engine_.layout, missing, remote::FetchOptions{}, progress_,
-                                        engine_.cancel, runtime::find_helper("karapace-fetch"));
-  downloaded_bytes_ += report.bytes;
-  downloaded_files_ += report.fetched;
+  std::optional<runtime::ImageReference> image;
+  if (of_base && !lock_.base.files.empty()) {
+    image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
+    images_->authorize(*image, lock_.base, missing, false);
+  }
+  for (unsigned refusals = 0;;) {
+    try {
+      const auto report = remote::fetch_all(*engine_.layout, missing, remote::FetchOptions{}, progress_,
+                                            engine_.cancel, runtime::find_helper("karapace-fetch"));
+      downloaded_bytes_ += report.bytes;
+      downloaded_files_ += report.fetched;
+      return;
+    } catch (const remote::Unauthorized&) {
+      // A token lasts for minutes, and a large image may take longer. What has come stays.
+      if (!image || ++refusals > kMaxRenewals) throw;
+      images_->authorize(*image, lock_.base, missing, true);
+    }
+  }
 }
 
 }  // namespace karapace::core

@@ -115,4 +115,19 @@ FetchReport fetch_all(const store::StoreLayout& layout, const std::vector<Downlo
   return report;
 }
 
+void adopt_file(const store::StoreLayout& layout, FdRef directory, const std::string& name,
+                const std::string& sha256) {
+  ensure_directory_at(layout.store(), "downloads");
+  ensure_directory_at(layout.store(), "packages");
+  store::PackageStore packages(layout);
+  const UniqueFd parts = open_directory(layout.store(), "downloads");
+  if (packages.contains(sha256)) {
+    unlink_at(directory, name);
+    return;
+  }
+  // Whoever is just downloading the same file loses the name of his, and finds ours when he is done.
+  rename_at(directory, name, parts, sha256 + ".part", Replace::Yes);
+  adopt(packages, parts, {sha256});
+}
+
 }  // namespace karapace::remote

@@ -22,6 +22,9 @@ constexpr int kDependencyRecipe = 1;
 constexpr std::string_view kBaseDomain = "karapace base-layer v1\n";
 constexpr std::string_view kDependencyDomain = "karapace dependency-layer v1\n";
 constexpr std::string_view kTree = "tree";
+constexpr std::string_view kManifest = "manifest";
+constexpr std::string_view kLayer = "layer";
+constexpr std::string_view kImageServerName = "images";  // in KARAPACE_MIRROR
 
 Digest keyed(std::string_view domain, const Json& inputs) {
   Hasher hasher;
@@ -57,6 +60,8 @@ class NamespaceBackend : public Backend {
         return resolve_directory(context, image);
       case BaseProvider::Oci:
       case BaseProvider::Lxc:
+        if (context.images == nullptr) break;
+        return {.pin = context.images->find(image), .repositories = {}};
       case BaseProvider::Mock:
         break;
     }
@@ -68,10 +73,22 @@ class NamespaceBackend : public Backend {
     if (pin.provider == BaseProvider::Tar && !pin.url.empty()) {
       return {{pin.url.substr(pin.url.rfind('/') + 1), pin.url, pin.sha256, pin.size}};
     }
+    if (!pin.files.empty()) return files_of(pin);
     return apt::artefacts_of(pin.packages, repositories, apt::Mirrors::from_environment());
   }
 
   [[nodiscard]] Digest base_key(const BasePin& pin, const std::string& arch, Ownership ownership) override {
+    if (!pin.files.empty()) {
+      // Files alone decide: the same image from another registry is the same layer.
+      Json files = Json::array();
+      for (const LockedFile& file : pin.files) {
+        if (file.role != kManifest) files.push_back({{"role", file.role}, {"sha256", file.sha256}});
+      }
+      return keyed(kBaseDomain, {{"recipe", kBaseRecipe},
+                                 {"provider", to_string(pin.provider)},
+                                 {"files", std::move(files)},
+                                 {"ownership", to_string(ownership)}});
+    }
     return keyed(kBaseDomain, {{"recipe", kBaseRecipe},
                                {"provider", to_string(pin.provider)},
                                {"distribution", pin.distribution},
@@ -101,6 +118,7 @@ class NamespaceBackend : public Backend {
         return build_directory(context, image, pin);
       case BaseProvider::Oci:
       case BaseProvider::Lxc:
+        return build_files(context, image, pin);
       case BaseProvider::Mock:
         break;
     }
@@ -143,6 +161,49 @@ class NamespaceBackend : public Backend {
   static Error unsupported(BaseProvider provider) {
     return {ErrorCode::Unsupported,
             fmt::format("this version cannot build a base of kind '{}'", to_string(provider))};
+  }
+
+  static std::vector<Artefact> files_of(const BasePin& pin) {
+    std::vector<Artefact> artefacts;
+    const auto mirrors = apt::Mirrors::from_environment();
+    const std::string server = pin.provider == BaseProvider::Lxc ? pin.url : std::string();
+    std::size_t layers = 0;
+    for (const LockedFile& file : pin.files) {
+      if (file.role == kLayer) ++layers;
+      if (file.url.empty()) continue;
+      std::string label = fmt::format("{} {}", pin.distribution, file.role);
+      if (file.role == kLayer) label += fmt::format(" {} (sha256:{})", layers, file.sha256.substr(0, 12));
+      std::string url = file.url;
+      if (!server.empty() && url.starts_with(server + "/"))
+        url = mirrors.url_for(kImageServerName, server) + url.substr(server.size());
+      artefacts.push_back({std::move(label), std::move(url), file.sha256, file.size, file.role});
+    }
+    return artefacts;
+  }
+
+  /// The layers of an image in their order, or one root file system.
+  static Digest build_files(BuildContext& context, const ImageReference& image, const BasePin& pin) {
+    context.progress.step("unpack", image.display_name);
+    TreeWorker worker(context.store, context.manifest.ownership);
+    const std::string staging = context.operation.staging_path();
+    const store::PackageStore packages(context.store);
+    for (const LockedFile& file : pin.files) {
+      if (file.role == kManifest) continue;
+      const auto opened = packages.open(file.sha256);
+      const std::string name = fmt::format("{}: {} sha256:{}", image.display_name, file.role, file.sha256);
+      if (!opened) throw Error(ErrorCode::NotFound, fmt::format("{} was not downloaded", name));
+      with_context([&] { return name; },
+                   [&] {
+                     if (file.role == kLayer) {
+                       worker.unpack_layer(*opened, staging, std::string(kTree), context.progress,
+                                           context.cancel, file.sha256);
+                     } else {
+                       worker.unpack(*opened, staging, std::string(kTree), context.progress, context.cancel,
+                                     file.sha256);
+                     }
+                   });
+    }
+    return seal_tree(context);
   }
 
   static BaseResolution resolve_tar(BuildContext& context, const ImageReference& image) {

@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/json.hpp"
+#include "packages/apt_sources.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -24,7 +27,6 @@ struct Alias {
   std::string_view display_name;
 };
 
-// Debian's suites are bootstrapped; everything else in the table is known by name only.
 constexpr std::array kAliases = {
     Alias{"debian", "debian/bookworm", "Debian 12 (bookworm)"},
     Alias{"debian/12", "debian/bookworm", "Debian 12 (bookworm)"},
@@ -56,6 +58,8 @@ constexpr std::array kAliases = {
     Alias{"archlinux", "archlinux/current", "Arch Linux"},
 };
 
+constexpr std::string_view kImageServer = "https://images.linuxcontainers.org";
+
 std::string lower_case(std::string_view text) {
   std::string result(text);
   for (char& c : result) {
@@ -82,21 +86,42 @@ std::vector<AptSource> debian_sources(const std::string& suite) {
   return sources;
 }
 
+// The image server has every name of the table; Debian's suites are better made from their packages.
+ImageReference from_server(std::string name, std::string display_name) {
+  ImageReference image;
+  image.provider = BaseProvider::Lxc;
+  image.canonical = std::move(name);
+  image.display_name = std::move(display_name);
+  image.url = kImageServer;
+  return image;
+}
+
 ImageReference from_alias(const Alias& alias) {
   constexpr std::string_view kDebian = "debian/";
-  if (!alias.canonical.starts_with(kDebian)) {
-    throw Error(
-        ErrorCode::InvalidInput,
-        fmt::format("image '{}' ({}) needs the Linux Containers image server, which this version cannot read",
-                    alias.name, alias.display_name),
-        "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
-  }
+  if (!alias.canonical.starts_with(kDebian))
+    return from_server(std::string(alias.canonical), std::string(alias.display_name));
   ImageReference image;
   image.provider = BaseProvider::Bootstrap;
   image.canonical = alias.canonical;
   image.display_name = alias.display_name;
   image.apt_sources = debian_sources(std::string(alias.canonical.substr(kDebian.size())));
   return image;
+}
+
+ImageReference from_server_name(std::string_view text) {
+  const std::string name = lower_case(text);
+  const bool plain = !name.empty() && !name.starts_with('/') && !name.ends_with('/') &&
+                     std::ranges::count(name, '/') <= 2 && name.find("//") == std::string::npos &&
+                     std::ranges::all_of(name, [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                              std::string_view("._+-/").find(c) != std::string_view::npos;
+                     });
+  if (!plain) {
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("image 'images:{}': not the name of an image", printable(text)),
+                "write images:DISTRIBUTION/RELEASE, for example images:alpine/3.20");
+  }
+  return from_server(name, name);
 }
 
 // "<url>#sha256=<hex>", "<url>?sha256=<hex>", "<url> sha256=<hex>": the last mark counts.
@@ -122,26 +147,61 @@ ImageReference from_url(std::string_view text) {
   return image;
 }
 
-ImageReference from_path(std::string_view text, const std::string& manifest_directory) {
-  if (text.empty()) throw Error(ErrorCode::InvalidInput, "image 'rootfs:' names no path");
+std::filesystem::path existing_path(std::string_view image, std::string_view text,
+                                    const std::string& manifest_directory) {
+  if (text.empty())
+    throw Error(ErrorCode::InvalidInput, fmt::format("image '{}' names no path", printable(image)));
   const std::filesystem::path path = std::filesystem::path(manifest_directory) / std::filesystem::path(text);
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
+  if (std::filesystem::is_directory(status) || std::filesystem::is_regular_file(status)) return path;
+  throw Error(
+      ErrorCode::InvalidInput,
+      fmt::format("image '{}': {} {}", printable(image), printable(path.string(), 4096),
+                  std::filesystem::exists(status) ? "is neither a file nor a directory" : "does not exist"));
+}
+
+ImageReference at_path(BaseProvider provider, const std::filesystem::path& path, std::string_view canonical) {
   ImageReference image;
-  if (std::filesystem::is_directory(status)) {
-    image.provider = BaseProvider::Dir;
-  } else if (std::filesystem::is_regular_file(status)) {
-    image.provider = BaseProvider::Tar;
-  } else {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("image '{}': {} {}", printable(text), printable(path.string(), 4096),
-                            std::filesystem::exists(status) ? "is neither a file nor a directory"
-                                                            : "does not exist"));
-  }
+  image.provider = provider;
   image.path = std::filesystem::absolute(path).lexically_normal().string();
-  image.canonical = text;
+  image.canonical = canonical;
   image.display_name = path.lexically_normal().filename().string();
   return image;
+}
+
+ImageReference from_path(std::string_view text, const std::string& manifest_directory) {
+  const auto path = existing_path(text, text, manifest_directory);
+  std::error_code failure;
+  if (!std::filesystem::is_directory(path, failure)) return at_path(BaseProvider::Tar, path, text);
+  const bool is_layout = std::filesystem::is_regular_file(path / "oci-layout", failure) &&
+                         std::filesystem::is_regular_file(path / "index.json", failure);
+  return at_path(is_layout ? BaseProvider::Oci : BaseProvider::Dir, path, text);
+}
+
+/// "oci-layout:PATH[:TAG]", "oci-archive:PATH[:TAG]". A path that is there as it is has no tag.
+ImageReference from_local_oci(std::string_view image, std::string_view text,
+                              const std::string& manifest_directory) {
+  const auto colon = text.rfind(':');
+  std::string_view tag;
+  std::error_code failure;
+  if (colon != std::string_view::npos && text.find('/', colon) == std::string_view::npos &&
+      !std::filesystem::exists(std::filesystem::path(manifest_directory) / std::filesystem::path(text),
+                               failure)) {
+    tag = text.substr(colon + 1);
+    text = text.substr(0, colon);
+  }
+  ImageReference found = at_path(BaseProvider::Oci, existing_path(image, text, manifest_directory), image);
+  found.tag = tag;
+  return found;
+}
+
+std::optional<std::string_view> after_prefix(std::string_view text,
+                                             std::initializer_list<std::string_view> prefixes) {
+  for (const std::string_view prefix : prefixes) {
+    if (text.starts_with(prefix)) return text.substr(prefix.size());
+  }
+  return std::nullopt;
 }
 
 [[noreturn]] void throw_unknown(std::string_view image) {
@@ -150,8 +210,8 @@ ImageReference from_path(std::string_view text, const std::string& manifest_dire
   const std::string nearest = nearest_name(image, names);
   throw Error(ErrorCode::InvalidInput, fmt::format("unknown image '{}'", printable(image)),
               nearest.empty()
-                  ? "this version builds debian/12, debian/13, debian/sid, rootfs:<file or directory> and "
-                    "<url>#sha256=<hex>"
+                  ? "an image is a name such as debian/12, oci:HOST/NAME:TAG, images:NAME, rootfs:PATH or "
+                    "URL#sha256=HEX"
                   : fmt::format("did you mean '{}'?", nearest));
 }
 
@@ -168,18 +228,22 @@ std::string host_architecture() {
 
 ImageReference parse_image(std::string_view image, const std::string& manifest_directory) {
   const std::string_view text = trimmed(image);
-  constexpr std::string_view kRootfs = "rootfs:";
-  if (text.starts_with(kRootfs)) return from_path(text.substr(kRootfs.size()), manifest_directory);
+  if (const auto path = after_prefix(text, {"rootfs:"})) return from_path(*path, manifest_directory);
   if (text.starts_with("./") || text.starts_with("../") || text.starts_with("/")) {
     return from_path(text, manifest_directory);
   }
+  if (const auto local = after_prefix(text, {"oci-layout:", "oci-archive:"}))
+    return from_local_oci(text, *local, manifest_directory);
+  if (const auto name = after_prefix(text, {"oci:", "docker:", "oci+http:", "oci+https:"})) {
+    ImageReference found;
+    found.provider = BaseProvider::Oci;
+    found.reference = found.canonical = text;
+    found.display_name = name->substr(name->starts_with("//") ? 2 : 0);
+    return found;
+  }
+  if (const auto name = after_prefix(text, {"images:"})) return from_server_name(*name);
   const std::string lower = lower_case(text);
   if (lower.starts_with("http://") || lower.starts_with("https://")) return from_url(text);
-  if (lower.starts_with("oci:")) {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("image '{}': this version cannot read OCI registries", printable(text)),
-                "use a local tarball instead: image = \"rootfs:./file.tar.xz\"");
-  }
   const auto alias = std::ranges::find(kAliases, std::string_view(lower), &Alias::name);
   if (alias == kAliases.end()) throw_unknown(text);
   return from_alias(*alias);
@@ -189,6 +253,10 @@ std::vector<std::string> image_aliases() {
   std::vector<std::string> names;
   for (const Alias& alias : kAliases) names.emplace_back(alias.name);
   return names;
+}
+
+std::string image_server_url(const ImageReference& image) {
+  return apt::Mirrors::from_environment().url_for("images", image.url);
 }
 
 }  // namespace karapace::runtime

@@ -76,4 +76,9 @@ FetchReport fetch_all(const store::StoreLayout& layout, const std::vector<Downlo
                       const FetchOptions& options, ProgressSink& progress, CancelToken& cancel,
                       const std::string& fetch_program);
 
+/// Moves a complete file, whose sha256 and size the caller has checked, from `directory` into store/packages.
+/// On return it survives a power cut.
+void adopt_file(const store::StoreLayout& layout, FdRef directory, const std::string& name,
+                const std::string& sha256);
+
 }  // namespace karapace::remote

@@ -25,6 +25,15 @@ struct Artefact {
   std::string url;
   std::string sha256;
   std::uint64_t size = 0;  // 0: unknown
+  std::string role{};      // of a base's file: "manifest", "layer", "rootfs"
+};
+
+/// Finds images that somebody else keeps. The engine brings it along: this module opens no sockets.
+class ImageFinder {
+ public:
+  virtual ~ImageFinder() = default;
+  /// What an image of provider Oci or Lxc is now. Throws InvalidInput that names it.
+  [[nodiscard]] virtual BasePin find(const ImageReference& image) = 0;
 };
 
 struct BuildContext {
@@ -34,6 +43,7 @@ struct BuildContext {
   std::string manifest_directory;
   ProgressSink& progress;
   CancelToken& cancel;
+  ImageFinder* images = nullptr;  // null: there are none but those on this machine
 };
 
 struct BaseResolution {
@@ -53,7 +63,8 @@ class Backend {
   /// Finds out what the base is now (network unless the image is local). Throws InvalidInput for an unknown
   /// image.
   [[nodiscard]] virtual BaseResolution resolve_base(BuildContext& context) = 0;
-  /// What must be fetched to build that base. Empty for a local directory.
+  /// What must be fetched to build that base. Empty for a local directory; files of a local image are left
+  /// out.
   [[nodiscard]] virtual std::vector<Artefact> base_artefacts(const BasePin& pin,
                                                              const std::vector<Repository>& repositories) = 0;
   /// Key for store/builds: everything that decides the layer's bytes.

@@ -29,13 +29,22 @@ struct ImageReference {
   std::vector<AptSource> apt_sources;  // Bootstrap
   std::string url;                     // Tar by URL
   std::string sha256;  // Tar by URL: from "#sha256=<hex>" or "?sha256=<hex>" or " sha256=<hex>"
-  std::string path;    // Tar or Dir: host path, made absolute against the manifest's directory
+  std::string path;    // Tar, Dir or a local Oci: host path, made absolute against the manifest's directory
+  std::string reference;  // Oci in a registry: its name as written, "oci:ghcr.io/team/tool:1"
+  std::string tag;        // local Oci: which image of several; may be empty
+
+  /// True if finding out what it is now, or getting it, takes the network.
+  [[nodiscard]] bool is_remote() const noexcept {
+    return provider == BaseProvider::Bootstrap || provider == BaseProvider::Lxc || !reference.empty();
+  }
 };
-/// Aliases of spec/runtime.md 4.1 plus debian/12, debian/13, debian/sid ...; "rootfs:./path" and plain
-/// "./x.tar.xz", "/dir"; "http(s)://...". Unknown: InvalidInput that lists the nearest names. Known but not
-/// available by any provider here: InvalidInput that says so. URL without sha256: InvalidInput that says how
-/// to add it.
+/// Aliases (image_aliases) and "images:NAME" of the Linux Containers image server; "oci:HOST/NAME:TAG";
+/// "oci-layout:./path[:tag]", "oci-archive:./file[:tag]"; "rootfs:./path" and plain "./x.tar.xz", "/dir";
+/// "http(s)://..." with its sha256. Throws InvalidInput for anything else, with the nearest names. What
+/// stands behind "oci:" is not looked at here.
 [[nodiscard]] ImageReference parse_image(std::string_view image, const std::string& manifest_directory);
 [[nodiscard]] std::vector<std::string> image_aliases();
+/// Lxc: where its server is to be contacted. KARAPACE_MIRROR may say "images=http://...".
+[[nodiscard]] std::string image_server_url(const ImageReference& image);
 
 }  // namespace karapace::runtime

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images that somebody else made: in a registry, in an OCI layout, on an image server. What they are now
+// becomes a pin; what a pin names becomes files in store/packages.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "karapace/base/cancel.hpp"
+#include "karapace/base/progress.hpp"
+#include "karapace/remote/fetch.hpp"
+#include "karapace/remote/oci_registry.hpp"
+#include "karapace/remote/web.hpp"
+#include "karapace/runtime/backend.hpp"
+#include "karapace/schema/lock_file.hpp"
+#include "karapace/store/layout.hpp"
+#include "karapace/store/wal.hpp"
+#include "local_image.hpp"
+
+namespace karapace::core {
+
+/// What can be said of an image without looking for it. Throws InvalidInput for a name that none can have.
+void check_image_name(const runtime::ImageReference& image);
+/// True if whoever reads the manifest knows which bytes are meant.
+[[nodiscard]] bool is_pinned_by_name(const runtime::ImageReference& image);
+
+class Images : public runtime::ImageFinder {
+ public:
+  /// All of them outlive this. `operation` gives room for what is unpacked on the way.
+  Images(const store::StoreLayout& layout, const store::Operation& operation, std::string architecture,
+         ProgressSink& progress, CancelToken& cancel);
+
+  [[nodiscard]] BasePin find(const runtime::ImageReference& image) override;
+
+  /// Brings files without a URL into the store, from the local image.
+  void import(const runtime::ImageReference& image, const BasePin& pin);
+  /// Gives downloads what the registry of `image` demands. `again`: it no longer accepts what it was given.
+  void authorize(const runtime::ImageReference& image, const BasePin& pin,
+                 std::vector<remote::Download>& downloads, bool again);
+  /// The layers that a lock lists are those of the manifest that it names. All files are in the store.
+  void check(const BasePin& pin, const std::string& image_name) const;
+
+ private:
+  [[nodiscard]] BasePin find_on_server(const runtime::ImageReference& image);
+  [[nodiscard]] remote::Web& web();
+  [[nodiscard]] remote::oci::Registry& registry(const runtime::ImageReference& image);
+  [[nodiscard]] LocalImage& local(const runtime::ImageReference& image);
+
+  const store::StoreLayout& layout_;
+  const store::Operation& operation_;
+  std::string architecture_;
+  ProgressSink& progress_;
+  CancelToken& cancel_;
+  std::unique_ptr<remote::Web> web_;
+  std::unique_ptr<remote::oci::Registry> registry_;
+  std::unique_ptr<LocalImage> local_;
+};
+
+}  // namespace karapace::core
