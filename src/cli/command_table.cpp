@@ -277,6 +277,7 @@ constexpr CommandSpec kCommands[] = {
      .exit_notes = {},
      .run = run_inspect},
     kExplainSpec,
+    kSbomSpec,
     kDiffSpec,
     kCommitSpec,
     kSnapshotsSpec,

@@ -31,4 +31,32 @@ inline constexpr CommandSpec kExplainSpec = {
     .exit_notes = "0 also if they differ.",
     .run = run_explain};
 
+inline constexpr Argument kSbomArguments[] = {
+    {.name = "what",
+     .occurs = Occurs::AtMostOnce,
+     .summary = "An environment, a lock file (X.lock) or a manifest with its lock beside it (default: "
+                "karapace.lock)",
+     .complete = Complete::Environment}};
+inline constexpr Flag kSbomFlags[] = {{.name = "format",
+                                       .value = FlagValue::Required,
+                                       .value_name = "FORMAT",
+                                       .summary = "spdx (SPDX 2.3, the default) or cyclonedx (CycloneDX 1.5)",
+                                       .complete = Complete::Choices,
+                                       .choices = "spdx cyclonedx"}};
+inline constexpr Example kSbomExamples[] = {
+    {"karapace sbom > dev.spdx.json", "What karapace.lock in this directory names, as SPDX"},
+    {"karapace sbom dev --format cyclonedx", "The same of the environment dev, as CycloneDX"}};
+inline constexpr CommandSpec kSbomSpec = {
+    .name = "sbom",
+    .summary = "Print what an environment consists of as a software bill of materials",
+    .description =
+        "The base and every package with version, architecture, sha256, source and package URL, as JSON. All "
+        "of it comes from the lock: no network is used, and the same lock gives the same bytes anywhere and "
+        "at any time. What was written in an environment after it was built is not part of it.",
+    .arguments = kSbomArguments,
+    .flags = kSbomFlags,
+    .examples = kSbomExamples,
+    .exit_notes = {},
+    .run = run_sbom};
+
 }  // namespace karapace::cli

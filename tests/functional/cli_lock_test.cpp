@@ -67,5 +67,21 @@ TEST_F(CliLock, ExplainRefusesALockThatSomebodyEditedAndReadsWithoutAStore) {
   EXPECT_FALSE(exists("none"));
 }
 
+TEST_F(CliLock, SbomIsTheSameForAnEnvironmentAndItsLockWithoutNetworkOrClock) {
+  build_mock("dev", "'git', 'curl'");
+  for (const std::string format : {"spdx", "cyclonedx"}) {
+    const std::string of_lock = karapace_ok({"sbom", "--format", format}).out;
+    EXPECT_EQ(karapace_ok({"sbom", "dev", "--format", format}).out, of_lock);
+    EXPECT_EQ(karapace_ok({"sbom", "karapace.toml", "--json", "--format", format}).out, of_lock);
+    EXPECT_EQ(karapace_ok({"sbom", "./karapace.lock", "--format", format, "--store", project() + "/x"}).out,
+              of_lock);
+    EXPECT_NE(of_lock.find("2025-01-01T00:00:00Z"), std::string::npos);
+    EXPECT_NE(of_lock.find("pkg:generic/git@0.0.0-mock?arch=all"), std::string::npos);
+  }
+  EXPECT_EQ(karapace_ok({"sbom"}).out, karapace_ok({"sbom", "--format", "spdx"}).out);
+  EXPECT_EQ(karapace({"sbom", "--format", "xml"}).status, 2);
+  EXPECT_EQ(karapace({"sbom", "other.toml"}).status, 1);
+}
+
 }  // namespace
 }  // namespace karapace::test

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Package URLs (purl): type/namespace/name@version?qualifiers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "karapace/schema/sbom.hpp"
+#include "sbom_parts.hpp"
+
+namespace karapace {
+namespace {
+
+struct PackageType {
+  std::string_view type;    // of the purl
+  std::string_view vendor;  // if the base does not say which distribution it is
+};
+
+PackageType type_of(std::string_view path) {
+  if (path.ends_with(".deb")) return {"deb", "debian"};
+  if (path.ends_with(".rpm")) return {"rpm", "fedora"};
+  if (path.find(".pkg.tar") != std::string_view::npos) return {"alpm", "arch"};
+  return {"generic", ""};
+}
+
+/// "debian/bookworm" -> "debian".
+std::string vendor_of(const LockFile& lock, const PackageType& type) {
+  const std::string& distribution = lock.base.distribution;
+  const bool plain = lock.base.provider == BaseProvider::Bootstrap || lock.base.provider == BaseProvider::Lxc;
+  if (plain && !distribution.empty()) return distribution.substr(0, distribution.find('/'));
+  const bool ubuntu = std::ranges::any_of(lock.repositories, [](const Repository& repository) {
+    return repository.url.find("ubuntu") != std::string::npos;
+  });
+  return ubuntu && type.type == "deb" ? "ubuntu" : std::string(type.vendor);
+}
+
+}  // namespace
+
+std::string percent_encode(std::string_view text, std::string_view also_plain) {
+  std::string result;
+  for (const char c : text) {
+    const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (alphanumeric || std::string_view("-._~").contains(c) || also_plain.contains(c)) {
+      result += c;
+    } else {
+      result += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return result;
+}
+
+std::string package_url(const LockedPackage& package, const LockFile& lock) {
+  const PackageType type = type_of(package.path);
+  std::string_view version = package.version;
+  std::string qualifiers = fmt::format("arch={}", percent_encode(package.arch, ""));
+  // The epoch of an rpm is a qualifier; that of a deb is part of the version.
+  if (const auto colon = version.find(':'); type.type == "rpm" && colon != std::string_view::npos) {
+    qualifiers += fmt::format("&epoch={}", version.substr(0, colon));
+    version.remove_prefix(colon + 1);
+  }
+  const std::string vendor = vendor_of(lock, type);
+  return fmt::format("pkg:{}/{}{}{}@{}?{}", type.type, percent_encode(vendor, ""), vendor.empty() ? "" : "/",
+                     percent_encode(package.name, ""), percent_encode(version, ":"), qualifiers);
+}
+
+}  // namespace karapace
