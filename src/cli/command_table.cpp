@@ -154,7 +154,9 @@ constexpr Example kArchiveExamples[] = {
 constexpr Example kUnarchiveExamples[] = {{"karapace unarchive dev", "Make dev ready to be entered again"}};
 constexpr Example kMigrateExamples[] = {{"karapace migrate", "Bring a store of format 1 to format 2"}};
 constexpr Flag kGcFlags[] = {
-    {.name = "dry-run", .summary = "Show what would be freed, to the byte, and change nothing"}};
+    {.name = "dry-run", .summary = "Show what would be freed, to the byte, and change nothing"},
+    {.name = "discard-lost", .summary = "Also what was written in environments that have no record any more"},
+    {.name = "yes", .short_name = 'y', .summary = "Do not ask before discarding"}};
 constexpr Example kGcExamples[] = {
     {"karapace gc --dry-run", "See what no environment and no snapshot needs"},
     {"karapace gc", "Free it"},
@@ -348,7 +350,8 @@ constexpr CommandSpec kCommands[] = {
          "that "
          "cannot be proven unneeded: if a record cannot be read, everything it may name stays, and the "
          "command "
-         "says which record it is.\n\n"
+         "says which record it is. What somebody wrote in an environment whose record is gone stays and is "
+         "named, until --discard-lost is given; on a terminal that asks.\n\n"
          "Waits until no other command is using the store. Ctrl-C ends it between two steps; what is "
          "left is for the next run.",
      .arguments = {},

@@ -27,18 +27,20 @@ store::GcRoots find_roots(const store::StoreLayout& layout, CancelToken& cancel)
 
 }  // namespace
 
-GcReport Engine::gc(GcMode mode) {
+GcReport Engine::gc(const GcOptions& options) {
   GcReport report;
   if (!impl_->layout) return report;
   const store::StoreLayout& layout = *impl_->layout;
   std::optional<FileLock> lock;
-  if (mode == GcMode::Collect) {
+  if (options.mode == GcMode::Collect) {
     lock = layout.lock_exclusive([&] { impl_->wait_note("commands that are using the store"); });
     // Whoever died while we waited.
     impl_->recover();
   }
-  report.plan = store::plan_gc(layout, find_roots(layout, impl_->cancel), impl_->progress, impl_->cancel);
-  if (mode == GcMode::Collect) {
+  store::GcRoots roots = find_roots(layout, impl_->cancel);
+  roots.discard_lost = options.discard_lost;
+  report.plan = store::plan_gc(layout, roots, impl_->progress, impl_->cancel);
+  if (options.mode == GcMode::Collect) {
     report.removed =
         store::apply_gc(layout, report.plan, impl_->tree_remover(), impl_->progress, impl_->cancel);
   }

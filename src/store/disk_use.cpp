@@ -112,13 +112,18 @@ class Meter {
       add_file(layout_.store(), "metadata/" + record.env_id, set);
       add_file(layout_.store(), "snapshots/" + record.env_id, set);
       if (record.name) add_file(layout_.store(), "names/" + *record.name, set);
-      mark_snapshots(log, record, set, !archived);
+      mark_snapshots(log, record.env_id, set, !archived);
+    }
+    for (const std::string& env_id : log.environments()) {
+      // Without a record: gc keeps them until somebody says that they are not wanted.
+      if (std::ranges::find(ids_, env_id) == ids_.end())
+        mark_snapshots(log, env_id, sets_.of(kSomebody), false);
     }
   }
 
-  void mark_snapshots(const SnapshotLog& log, const EnvRecord& record, SetId set, bool laid_out) {
+  void mark_snapshots(const SnapshotLog& log, const std::string& env_id, SetId set, bool laid_out) {
     try {
-      const SnapshotList list = log.read(record.env_id);
+      const SnapshotList list = log.read(env_id);
       if (!list.bad.empty()) hold_everything();
       for (const SnapshotRecord& snapshot : list.snapshots) {
         for (const std::string& layer : snapshot.layers) need_layer(layer, set, laid_out);

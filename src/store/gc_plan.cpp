@@ -4,6 +4,7 @@
 // goes into the plan. See docs/store-spec.md, "Collection".
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -54,6 +55,7 @@ class Planner {
     progress_.step("gc", "what is needed");
     mark_journal();
     mark_records();
+    mark_lost_environments();
     mark_snapshots();
     mark_layers();
     progress_.step("gc", "what is not");
@@ -133,7 +135,7 @@ class Planner {
     const SnapshotLog log(layout_);
     std::vector<BadRecord> strangers;
     for (const std::string& env_id : log.environments(&strangers)) {
-      if (!known_.contains(env_id)) continue;  // of an environment that is gone
+      if (!known_.contains(env_id) && !lost_.contains(env_id)) continue;  // of one that is gone
       try {
         const SnapshotList list = log.read(env_id);
         for (const BadRecord& bad : list.bad)
@@ -185,24 +187,64 @@ class Planner {
     }
   }
 
-  // --- what is not
-
-  void sweep_environments() {
+  [[nodiscard]] std::set<std::string> without_record() const {
     std::set<std::string> orphans;
-    const UniqueFd environments = layout_.environments();
-    for (const DirectoryEntry& entry : list_directory(environments)) {
+    for (const DirectoryEntry& entry : list_directory(layout_.environments())) {
       if (Digest::is_valid(entry.name) && !known_.contains(entry.name)) orphans.insert(entry.name);
     }
     for (const std::string& env_id : SnapshotLog(layout_).environments()) {
       if (!known_.contains(env_id)) orphans.insert(env_id);
     }
-    for (const std::string& env_id : orphans) {
+    return orphans;
+  }
+
+  /// Without a record, but with something that a user wrote: a record was lost, or a destroy on a full disk
+  /// died. Which of both, only its owner knows.
+  void mark_lost_environments() {
+    if (roots_.discard_lost) return;
+    for (const std::string& env_id : without_record()) {
+      const std::string found = what_a_user_wrote(env_id);
+      if (found.empty()) continue;
+      lost_.insert(env_id);
+      plan_.holds.push_back({"env/" + env_id, fmt::format("it has no record, and there is {} in it", found),
+                             "a build of its manifest keeps that as a snapshot; karapace gc --discard-lost "
+                             "removes it",
+                             false, true});
+    }
+  }
+
+  [[nodiscard]] std::string what_a_user_wrote(const std::string& env_id) const {
+    const UniqueFd environments = layout_.environments();
+    const auto has_files = [&](const char* name) {
+      try {
+        const auto dir =
+            try_open_beneath(environments, env_id + "/" + name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        return dir && !list_directory(*dir).empty();
+      } catch (const SystemError&) {
+        return true;  // closed to us, or no directory: who knows
+      }
+    };
+    std::vector<std::string> found;
+    for (const char* name : {"upper", "home"}) {
+      if (has_files(name)) found.emplace_back(name);
+    }
+    const auto snapshots = stat_at(layout_.store(), "snapshots/" + env_id);
+    if (snapshots && snapshots->st_size > 0) found.emplace_back("a snapshot");
+    return fmt::format("{}", fmt::join(found, " and "));
+  }
+
+  // --- what is not
+
+  void sweep_environments() {
+    const UniqueFd environments = layout_.environments();
+    for (const std::string& env_id : without_record()) {
       if (is_locked(environments, env_id + "/run/sessions") || is_locked(environments, env_id + "/.lock")) {
         // Its layers are mounted, and only its record could tell which they are.
         hold_layers("env/" + env_id, "it is in use and has no record",
                     "stop what runs in it and run gc again");
         continue;
       }
+      if (lost_.contains(env_id)) continue;
       plan_.environments.push_back(env_id);
       add_tree("env/" + env_id);
       add_tree("store/snapshots/" + env_id);
@@ -368,6 +410,7 @@ class Planner {
   bool keep_layers_ = false;
   bool keep_objects_ = false;
   std::set<std::string> known_;        // environments with a record, readable or not
+  std::set<std::string> lost_;         // without a record, but with what a user wrote
   std::set<std::string> archived_;     // environments
   std::set<std::string> live_layers_;  // named by a record or a snapshot
   std::set<std::string> mounted_;      // of these: needed as a directory

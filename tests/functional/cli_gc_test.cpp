@@ -78,6 +78,24 @@ TEST_F(CliGc, InspectAndListTellWhatDestroyingAndCollectingGivesBack) {
   EXPECT_EQ(karapace_json({"inspect", "kept"}).at("shared_bytes"), 0);
 }
 
+TEST_F(CliGc, NamesWhatIsInAnEnvironmentWithoutARecordAndKeepsItUnlessAsked) {
+  const std::string id = build_mock("dev", "'git'");
+  const fs::path environment = fs::path(store()) / "env" / id;
+  std::ofstream(environment / "upper/work") << "of a user";
+  fs::remove(fs::path(store()) / "store/metadata" / id);
+  const Json report = karapace_json({"gc"});
+  EXPECT_TRUE(report.at("orphaned_envs").empty());
+  ASSERT_EQ(report.at("held").size(), 1U);
+  EXPECT_EQ(report.at("held").at(0).at("what"), "env/" + id);
+  EXPECT_NE(karapace_ok({"gc", "--dry-run"}).out.find("kept env/" + id + ": it has no record"),
+            std::string::npos);
+  EXPECT_TRUE(fs::exists(environment / "upper/work"));
+  EXPECT_EQ(karapace_json({"gc", "--discard-lost", "--dry-run"}).at("orphaned_envs"), Json::array({id}));
+  EXPECT_TRUE(fs::exists(environment / "upper/work"));
+  EXPECT_EQ(karapace_json({"gc", "--discard-lost"}).at("removed_envs"), 1);
+  EXPECT_FALSE(fs::exists(environment));
+}
+
 TEST_F(CliGc, WithoutEnvironmentsNothingStays) {
   build_mock("dev", "'git'");
   karapace_ok({"destroy", "dev"});

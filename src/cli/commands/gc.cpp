@@ -96,8 +96,8 @@ std::string describe(const core::GcReport& report, bool dry_run) {
       text += fmt::format("  environment without a record: {}\n", env_id);
   }
   for (const store::GcHold& hold : report.plan.holds)
-    text += fmt::format("kept what {} may need: {}\n     {}\n", printable(hold.what),
-                        printable(hold.reason, 1000), hold.fix);
+    text += fmt::format("kept {}{}: {}\n     {}\n", hold.itself ? "" : "what may be needed by ",
+                        printable(hold.what), printable(hold.reason, 1000), hold.fix);
   for (const store::GcFailure& failure : done.failures)
     text += fmt::format("FAIL {}: {}\n", failure.what, printable(failure.reason, 1000));
   return text;
@@ -115,7 +115,14 @@ int run_gc(const Invocation& invocation) {
   const bool dry_run = invocation.has("dry-run");
   ProgressRenderer progress(progress_style(invocation.json()), wants_colour(Stream::Err));
   core::Engine engine = open_engine(invocation, dry_run ? core::Access::Read : core::Access::Write, progress);
-  const core::GcReport report = engine.gc(dry_run ? core::GcMode::DryRun : core::GcMode::Collect);
+  const bool discard_lost = invocation.has("discard-lost");
+  if (discard_lost && !dry_run && !invocation.has("yes") && is_terminal(Stream::In) &&
+      is_terminal(Stream::Err) &&
+      !confirm("Lose what was written in environments that have no record? [y/N] ")) {
+    throw Error(ErrorCode::Conflict, "nothing was freed: you did not agree");
+  }
+  const core::GcReport report = engine.gc(
+      {.mode = dry_run ? core::GcMode::DryRun : core::GcMode::Collect, .discard_lost = discard_lost});
   const int result = status(report);
   progress.finish(result == kSuccess ? ProgressRenderer::Outcome::Success
                                      : ProgressRenderer::Outcome::Failure);

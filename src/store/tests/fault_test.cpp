@@ -80,7 +80,9 @@ State look_for_layer(const StoreLayout& layout) {
 }
 
 GcPlan plan_collection(const StoreLayout& layout) {
-  return plan_gc(layout, {}, no_progress(), CancelToken::process());
+  GcRoots roots;
+  roots.discard_lost = true;
+  return plan_gc(layout, roots, no_progress(), CancelToken::process());
 }
 
 void collect(const StoreLayout& layout) {

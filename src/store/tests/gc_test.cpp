@@ -197,8 +197,8 @@ TEST_F(Gc, BuildRecordsStayAsLongAsTheirLayer) {
 TEST_F(Gc, EnvironmentsWithoutARecordGoAndThoseInUseStay) {
   const std::string orphan(64, 'b');
   const std::string used(64, 'c');
-  ensure_directory_at(layout.environments(), orphan + "/upper/sub");
-  write(layout.environments(), orphan + "/upper/sub/file", "content");
+  ensure_directory_at(layout.environments(), orphan + "/upper");
+  ensure_directory_at(layout.environments(), orphan + "/work/work");
   ASSERT_EQ(plan().environments, std::vector<std::string>{orphan});
   ensure_directory_at(layout.environments(), used + "/run");
   {
@@ -217,6 +217,46 @@ TEST_F(Gc, EnvironmentsWithoutARecordGoAndThoseInUseStay) {
   collect();
   EXPECT_TRUE(list_directory(layout.environments()).empty());
   expect_whole();
+}
+
+TEST_F(Gc, WhatAUserWroteStaysWithoutARecordUntilSomebodySaysSo) {
+  const UniqueFd environments = layout.environments();
+  const std::string upper(64, 'b');
+  const std::string home(64, 'c');
+  const std::string committed(64, 'd');
+  ensure_directory_at(environments, upper + "/upper");
+  write(environments, upper + "/upper/file", "content");
+  ensure_directory_at(environments, home + "/home/notes");
+  SnapshotRecord snapshot;
+  snapshot.layer = make_layer("committed");
+  snapshot.layers = {snapshot.layer};
+  snapshot.created_at = format_rfc3339(now());
+  set_snapshot_id(snapshot);
+  SnapshotLog(layout).append(committed, {snapshot});
+  make_layer("rubbish");
+
+  const GcPlan careful = plan();
+  EXPECT_TRUE(careful.environments.empty());
+  EXPECT_EQ(careful.layers.size(), 1U) << "only the rubbish";
+  ASSERT_EQ(careful.holds.size(), 3U);
+  EXPECT_EQ(careful.holds[0].what, "env/" + upper);
+  EXPECT_NE(careful.holds[0].reason.find("upper"), std::string::npos);
+  EXPECT_NE(careful.holds[2].reason.find("snapshot"), std::string::npos);
+  EXPECT_FALSE(careful.holds[0].damage);
+  collect();
+  EXPECT_TRUE(has("env/" + upper + "/upper/file"));
+  EXPECT_TRUE(has("env/" + home + "/home/notes"));
+  EXPECT_TRUE(has("store/snapshots/" + committed));
+  EXPECT_TRUE(has("store/layers/" + snapshot.layer));
+  expect_whole();
+
+  roots.discard_lost = true;
+  EXPECT_EQ(plan().environments, (std::vector{upper, home, committed}));
+  EXPECT_TRUE(plan().holds.empty());
+  collect();
+  EXPECT_TRUE(list_directory(environments).empty());
+  EXPECT_FALSE(has("store/layers/" + snapshot.layer));
+  EXPECT_EQ(plan().size(), 0U);
 }
 
 TEST_F(Gc, AnUnfinishedOperationKeepsWhatItMayNeed) {

@@ -114,6 +114,10 @@ struct StateChange {
 };
 
 enum class GcMode { DryRun, Collect };
+struct GcOptions {
+  GcMode mode = GcMode::DryRun;
+  bool discard_lost = false;  // also what a user wrote in environments whose record is gone
+};
 struct GcReport {
   store::GcPlan plan;
   store::GcResult removed;  // nothing after a dry run
@@ -222,7 +226,7 @@ class Engine {
 
   /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
   /// lock and works with Access::Read.
-  GcReport gc(GcMode mode);
+  GcReport gc(const GcOptions& options);
   [[nodiscard]] store::IntegrityReport verify_store();
   /// Verifies, heals what has a source (a tree, objects, an artefact's URL in a lock), and verifies again
   /// until nothing more can be healed. Waits for the store to itself.

@@ -20,6 +20,8 @@ struct GcRoots {
   std::set<std::string> packages;  // sha256 of the artefacts that locks in records name
   /// A lock could not be read, so every artefact may be needed: why.
   std::string all_packages_because;
+  /// Also what a user wrote in environments whose record is gone.
+  bool discard_lost = false;
   InsideSizes inside;  // for what only a user namespace may look at
 };
 
@@ -29,6 +31,7 @@ struct GcHold {
   std::string reason;
   std::string fix;
   bool damage = false;  // the store is damaged, as opposed to: somebody is at work
+  bool itself = false;  // it is kept itself, as opposed to: what it may need
 };
 
 /// Names only. What is in `bytes` is given back when all of it is removed: inodes that have no other name.
