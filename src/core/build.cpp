@@ -131,7 +131,8 @@ bool Build::tell_what_is_stale(FdRef environment) {
   };
   const bool home = has_files("home");
   if (home) progress_.note("files of an earlier environment with this id are in its home, and stay there");
-  if (!has_files("upper")) return home;
+  const bool snapshots = exists_at(engine_.layout->store(), "snapshots/" + lock_.env_id);
+  if (!has_files("upper")) return home || snapshots;
   astray_ = "files of an earlier environment with this id were found";
   progress_.note(astray_);
   return true;

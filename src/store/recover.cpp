@@ -33,16 +33,18 @@ void remove_tree(const StoreLayout& layout, const std::string& relative, const T
   }
 }
 
-/// Removes env/<id> under its own lock, so that nobody can be building it.
+/// Removes env/<id> and its snapshots under its own lock, so that nobody can be building it.
 StepResult remove_environment(const StoreLayout& layout, const std::string& env_id,
                               const TreeRemover& remover) {
   const UniqueFd environments = layout.environments();
-  if (!exists_at(environments, env_id)) return StepResult::Done;
+  if (!exists_at(environments, env_id) && !exists_at(layout.store(), "snapshots/" + env_id))
+    return StepResult::Done;
   const std::optional<FileLock> lock = layout.try_lock_environment(env_id);
   if (!lock) return StepResult::Later;
   // Again, now that nobody can write one: a record, also an unreadable one, means that the environment is
   // wanted.
   if (exists_at(layout.metadata(), env_id)) return StepResult::Done;
+  SnapshotLog(layout).remove(env_id);
   remove_tree(layout, "env/" + env_id, remover);
   sync_directory(environments);
   return StepResult::Done;

@@ -87,7 +87,7 @@ void leave_rubbish(Bench& bench, Random& random) {
   bench.run_ok({"destroy", "--yes", "gone"});
   bench.write("store/store/objects/.tmp-half", "half");
   bench.write("store/store/downloads/" + std::string(64, 'd') + ".part", "part");
-  bench.write("store/env/" + std::string(64, 'b') + "/upper/sub/file", "nobody's");
+  bench.write("store/env/" + std::string(64, 'b') + "/work/sub/file", "nobody's");
 }
 
 /// What can be healed from what is there: trees from objects, objects from trees.
