@@ -338,7 +338,8 @@ Findings check_verification_table(const std::vector<SourceFile>& files) {
       tests.insert(is_check ? (*match)[1].str() : (*match)[1].str() + "." + (*match)[2].str());
     }
   }
-  static const std::regex kMention(R"(`(?:real_debian\.(?:user|plain|caller)\.(\w+)|(\w+\.\w+))`)");
+  static const std::regex kMention(
+      R"(`(?:(?:real_debian\.(?:user|plain|caller)|images)\.(\w+)|(\w+\.\w+))`)");
   Findings findings;
   for (const SourceFile& file : files) {
     if (file.path != "docs/verification.md") continue;

@@ -120,11 +120,12 @@ TEST(TidyRules, ForgottenFilesAreFound) {
 }
 
 TEST(TidyRules, TableRowsWithoutATestAreFound) {
-  const SourceFile table{"docs/verification.md", "| a | `Wal.Holds`, `real_debian.user.runs` |\n"};
+  const SourceFile table{"docs/verification.md",
+                         "| a | `Wal.Holds`, `real_debian.user.runs`, `images.runs` |\n"};
   const SourceFile cases{"src/store/tests/wal_test.cpp", "TEST_F(Wal, Holds) {}\n"};
   const SourceFile checks{"tests/functional/real_debian/checks.bash", "check_runs() { true; }\n"};
-  EXPECT_EQ(check_verification_table({table}).size(), 2U);
-  EXPECT_EQ(check_verification_table({table, cases}).size(), 1U);
+  EXPECT_EQ(check_verification_table({table}).size(), 3U);
+  EXPECT_EQ(check_verification_table({table, cases}).size(), 2U);
   EXPECT_TRUE(check_verification_table({table, cases, checks}).empty());
 }
 
