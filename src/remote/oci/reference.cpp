@@ -107,8 +107,7 @@ std::string lower_case(std::string_view text) {
 /// A first part that could not be a repository's, or is "localhost", is a host: the rule of docker and
 /// podman.
 bool begins_with_host(std::string_view first) {
-  return first.find_first_of(".:[") != std::string_view::npos || first == "localhost" ||
-         lower_case(first) != first;
+  return first.find_first_of(".:[") != std::string_view::npos || lower_case(first) == "localhost";
 }
 
 }  // namespace
