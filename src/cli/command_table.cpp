@@ -278,6 +278,7 @@ constexpr CommandSpec kCommands[] = {
      .examples = kInspectExamples,
      .exit_notes = {},
      .run = run_inspect},
+    kFetchSpec,
     kExplainSpec,
     kSbomSpec,
     kDiffSpec,

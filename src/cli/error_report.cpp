@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "command_line.hpp"
+#include "karapace/core/engine.hpp"
 #include "karapace/schema/manifest.hpp"
 #include "karapace/store/layout.hpp"
 #include "terminal.hpp"
@@ -57,6 +58,14 @@ OrderedJson error_document(const Error& error) {
   } else if (const auto* corrupt = dynamic_cast<const CorruptError*>(&error)) {
     detail["expected"] = json_text(corrupt->expected());
     detail["found"] = json_text(corrupt->found());
+  } else if (const auto* missing = dynamic_cast<const core::MissingArtefacts*>(&error)) {
+    detail["missing"] = OrderedJson::array();
+    for (const runtime::Artefact& file : missing->missing()) {
+      detail["missing"].push_back(OrderedJson(Json{{"label", json_text(file.label)},
+                                                   {"sha256", file.sha256},
+                                                   {"size", file.size},
+                                                   {"url", json_text(file.url)}}));
+    }
   } else if (const auto* format = dynamic_cast<const store::FormatError*>(&error)) {
     detail["found"] = format->found();
     detail["supported"] = store::kFormatVersion;

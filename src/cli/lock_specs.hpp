@@ -7,6 +7,30 @@
 
 namespace karapace::cli {
 
+inline constexpr Argument kFetchArguments[] = {{.name = "manifest",
+                                                .occurs = Occurs::AtMostOnce,
+                                                .summary = "Manifest (default: karapace.toml)",
+                                                .complete = Complete::ManifestFile}};
+inline constexpr Flag kFetchFlags[] = {
+    {.name = "locked", .summary = "Fail if the lock file would have to change"}};
+inline constexpr Example kFetchExamples[] = {
+    {"karapace fetch && karapace build --offline", "First everything that needs the network, then the rest"},
+    {"karapace fetch --locked", "Exactly what the lock names, and nothing else"}};
+inline constexpr CommandSpec kFetchSpec = {
+    .name = "fetch",
+    .summary = "Bring everything into the store that a build needs from the network",
+    .description =
+        "Every file that the lock names, of the base and of every package, each checked against its hash. "
+        "Afterwards "
+        "karapace build --offline works without network. A lock that is missing or does not fit the manifest "
+        "is "
+        "made first, unless --locked is given. gc frees what no environment needs, so build before it.",
+    .arguments = kFetchArguments,
+    .flags = kFetchFlags,
+    .examples = kFetchExamples,
+    .exit_notes = "2 if the manifest, the lock file, an image or a package is at fault.",
+    .run = run_fetch};
+
 inline constexpr Argument kExplainArguments[] = {
     {.name = "a",
      .summary = "An environment, a lock file (X.lock) or a manifest (X.toml)",

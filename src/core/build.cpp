@@ -24,6 +24,7 @@ Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inpu
 
 BuildResult Build::run() {
   if (auto done = try_up_to_date()) return std::move(*done);
+  if (options_.offline) check_offline();
   begin();
   try {
     complete_lock();

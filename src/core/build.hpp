@@ -64,10 +64,15 @@ class Build {
   BuildResult run();
   /// Only until the lock is complete; writes it.
   LockFile run_lock();
+  /// Only until everything is in the store that a build needs from elsewhere.
+  FetchResult run_fetch();
 
  private:
   [[nodiscard]] std::optional<BuildResult> try_up_to_date();
   void begin();
+  /// Offline: throws MissingArtefacts for everything that a build would have to download.
+  void check_offline() const;
+  [[nodiscard]] std::string how_to_fetch() const;
   void complete_lock();
   void resolve_base();
   void resolve_packages();

@@ -98,10 +98,18 @@ void refuse_if_offline(const BuildInputs& inputs, const BuildPlan& plan) {
       runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory).is_remote();
   const bool packages_online = plan.resolve_packages && !plan.names.empty() && !mock;
   if (!base_online && !packages_online) return;
-  throw Error(ErrorCode::InvalidInput,
-              fmt::format("offline: {} must be resolved, and the lock file does not say how",
-                          base_online ? "base.image" : "system.packages"),
-              "build once with network, then commit the lock file");
+  std::vector<std::string> open;
+  if (base_online) open.push_back(fmt::format("base.image '{}'", printable(inputs.manifest.base_image)));
+  if (packages_online) {
+    const auto names = inputs.old_lock ? compare_intent(*inputs.old_lock, inputs.manifest).added : plan.names;
+    for (const auto& name : names.empty() ? plan.names : names)
+      open.push_back(fmt::format("package '{}'", printable(name)));
+  }
+  throw Error(
+      ErrorCode::InvalidInput,
+      fmt::format("offline: {} must be resolved, and the lock file does not say how", join(open, ", ")),
+      fmt::format("with network: karapace fetch {}; then commit the lock file",
+                  printable(inputs.manifest_path, 4096)));
 }
 
 std::vector<LockedPackage> without(const std::vector<LockedPackage>& packages,

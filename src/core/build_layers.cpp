@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 
 #include "build.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/remote/fetch.hpp"
 #include "karapace/runtime/sandbox.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
+#include "missing_artefacts.hpp"
 
 namespace karapace::core {
 
@@ -27,6 +29,12 @@ std::vector<remote::Download> missing_of(const store::StoreLayout& layout,
         {.label = artefact.label, .url = artefact.url, .sha256 = artefact.sha256, .size = artefact.size});
   }
   return missing;
+}
+
+std::vector<runtime::Artefact> artefacts_of(const std::vector<remote::Download>& downloads) {
+  std::vector<runtime::Artefact> artefacts;
+  for (const auto& file : downloads) artefacts.push_back({file.label, file.url, file.sha256, file.size});
+  return artefacts;
 }
 
 }  // namespace
@@ -106,12 +114,9 @@ void Build::fetch_base() {
 
 void Build::download(std::vector<remote::Download> missing, bool of_base) {
   if (missing.empty()) return;
-  if (options_.offline) {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("offline: {} file{} not in the store, the first is {}", missing.size(),
-                            missing.size() == 1 ? " is" : "s are", missing.front().label),
-                "build once with network");
-  }
+  // What could be known before was told by check_offline.
+  if (options_.offline)
+    throw MissingArtefacts(ErrorCode::InvalidInput, "offline", artefacts_of(missing), how_to_fetch());
   std::optional<runtime::ImageReference> image;
   if (of_base && !lock_.base.files.empty()) {
     image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
@@ -128,8 +133,25 @@ void Build::download(std::vector<remote::Download> missing, bool of_base) {
       // A token lasts for minutes, and a large image may take longer. What has come stays.
       if (!image || ++refusals > kMaxRenewals) throw;
       images_->authorize(*image, lock_.base, missing, true);
+    } catch (const Error& error) {
+      // Whoever builds in a closed network wants to know all that is missing, not one after the other.
+      auto left = not_in_store(artefacts_of(missing), &*engine_.layout);
+      if (!options_.locked || error.code() == ErrorCode::NoSpace || left.size() < 2) throw;
+      throw MissingArtefacts(error.code(), error.message(), std::move(left), error.fix());
     }
   }
+}
+
+void Build::check_offline() const {
+  if (plan_.resolve_base || plan_.resolve_packages) return;
+  const store::StoreLayout* layout = engine_.layout ? &*engine_.layout : nullptr;
+  auto missing = not_in_store(needed_artefacts(*backend_, plan_.lock, layout), layout);
+  if (missing.empty()) return;
+  throw MissingArtefacts(ErrorCode::InvalidInput, "offline", std::move(missing), how_to_fetch());
+}
+
+std::string Build::how_to_fetch() const {
+  return fmt::format("with network: karapace fetch --locked {}", printable(inputs_.manifest_path, 4096));
 }
 
 }  // namespace karapace::core

@@ -14,6 +14,7 @@
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
+#include "karapace/runtime/backend.hpp"
 #include "karapace/runtime/session.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
@@ -53,6 +54,28 @@ struct BuildResult {
   std::string base_layer;
   std::vector<std::string> dependency_layers;
   std::vector<StepTime> timings;
+};
+
+struct FetchResult {
+  std::string env_id;
+  std::string lock_path;
+  bool lock_changed = false;
+  std::uint64_t files = 0;  // that the lock names
+  std::uint64_t bytes = 0;  // of these, as far as the lock knows
+  std::uint64_t downloaded_files = 0;
+  std::uint64_t downloaded_bytes = 0;
+};
+
+/// A build that may not or cannot download what it lacks.
+class MissingArtefacts : public Error {
+ public:
+  /// The message begins with `cause` and names all of them.
+  MissingArtefacts(ErrorCode code, std::string_view cause, std::vector<runtime::Artefact> missing,
+                   std::string fix);
+  [[nodiscard]] const std::vector<runtime::Artefact>& missing() const noexcept { return missing_; }
+
+ private:
+  std::vector<runtime::Artefact> missing_;
 };
 
 struct SessionOptions {
@@ -171,6 +194,10 @@ class Engine {
   /// An environment with a new id gets the snapshots of the one that this manifest had before, which stays.
   /// One that stands on other layers than its lock says (restore) gets those of the lock back; what was not
   /// committed is kept as a snapshot.
+  /// Brings every file that the manifest's lock names into the store, so that a build needs no network.
+  /// Resolves first if the lock does not fit, unless `options` forbid it.
+  FetchResult fetch(const std::string& manifest_path, const BuildOptions& options);
+  /// Throws MissingArtefacts before anything is changed if it is offline and files are missing.
   BuildResult build(const std::string& manifest_path, const BuildOptions& options);
   /// Builds first; the environment this manifest had before gives its name, home and snapshots to the new
   /// one, what was not committed as one more snapshot, and is then destroyed.
