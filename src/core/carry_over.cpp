@@ -76,7 +76,13 @@ void carry_snapshots(const store::StoreLayout& layout, const std::string& from, 
   std::vector<store::SnapshotRecord> missing;
   std::ranges::copy_if(theirs.snapshots, std::back_inserter(missing),
                        [&](const store::SnapshotRecord& snapshot) { return !known.contains(snapshot.id); });
-  if (!missing.empty()) log.append(to, missing);
+  try {
+    if (!missing.empty()) log.append(to, missing);
+  } catch (const SystemError& error) {
+    // Their own file is good. A disk that does not take ours is no damage that may be left behind.
+    if (error.code() != ErrorCode::Corrupt) throw;
+    throw Error(ErrorCode::External, error.message());
+  }
   if (!theirs.bad.empty())
     throw Error(ErrorCode::Corrupt, fmt::format("{} of its snapshots cannot be read", theirs.bad.size()));
 }
