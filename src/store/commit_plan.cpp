@@ -113,9 +113,10 @@ void carry_out_switch(const StoreLayout& layout, const Operation& operation, con
   KARAPACE_ASSERT(plan.updated_at == record.updated_at);
   const UniqueFd staging = operation.staging();
   write_switch_plan(staging, plan);
-  if (snapshot) SnapshotLog(layout).append(record.env_id, {*snapshot});
-  // Everything that is staged, and what the user wrote, before the record that makes it the past.
+  // Everything that is staged, and what the user wrote, before the record that makes it the past; and the
+  // plan before the line, which without it nobody would take back.
   sync_filesystem(staging);
+  if (snapshot) SnapshotLog(layout).append(record.env_id, {*snapshot});
   MetadataStore(layout).put(record);
   finish(layout, operation.op_id(), plan.flat, finisher);
   publish_staged_layer(layout, staging, plan);

@@ -97,18 +97,40 @@ bool ObjectLinker::take_on(const tree_io::FileInfo& info, FdRef object, const At
 }
 
 void ObjectLinker::replace_object(FdRef dir, const std::string& name, FdRef file, const std::string& object,
-                                  bool may_share) const {
+                                  bool may_share) {
   const std::string temporary = temporary_name();
-  if (!may_share || try_link_at(dir, name, objects_, temporary) != LinkResult::Linked) {
-    const UniqueFd copy = tree_io::create_file(objects_, temporary);
-    tree_io::copy_contents(file, copy);
-    tree_io::set_mode(copy, 0444);
+  if (may_share && try_link_at(dir, name, objects_, temporary) == LinkResult::Linked)
+    return rename_into_place(objects_, temporary, objects_, object);
+  const UniqueFd copy = tree_io::create_file(objects_, temporary);
+  tree_io::copy_contents(file, copy);
+  tree_io::set_mode(copy, 0444);
+  const std::lock_guard guard(mutex_);
+  copies_.push_back({temporary, object});
+}
+
+ObjectLinker::~ObjectLinker() {
+  for (const Copy& copy : copies_) {
+    try {
+      try_unlink_at(objects_, copy.temporary);
+    } catch (const Error&) {
+      // What brought us here is the failure to report; gc sweeps temporaries.
+    }
   }
-  rename_into_place(objects_, temporary, objects_, object);
+}
+
+void ObjectLinker::publish_copies() {
+  const std::lock_guard guard(mutex_);
+  if (copies_.empty()) return;
+  sync_filesystem(objects_);
+  while (!copies_.empty()) {
+    const Copy copy = std::move(copies_.back());
+    copies_.pop_back();
+    rename_into_place(objects_, copy.temporary, objects_, copy.object);
+  }
 }
 
 Sharing ObjectLinker::adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
-                            const Digest& content, bool may_share) const {
+                            const Digest& content, bool may_share) {
   const std::string object_name = content.hex();
   const tree_io::FileInfo own = tree_io::info_of(file);
   for (int round = 0; round < kRounds; ++round) {

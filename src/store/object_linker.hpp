@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/unique_fd.hpp"
@@ -30,12 +32,17 @@ class ObjectLinker {
  public:
   /// `flat`: group ids mean nothing, because all files of the tree are of one user.
   ObjectLinker(FdRef objects, bool flat) : objects_(objects), flat_(flat) {}
+  ObjectLinker(const ObjectLinker&) = delete;
+  ObjectLinker& operator=(const ObjectLinker&) = delete;
+  ~ObjectLinker();
 
   /// Sees to it that the store has `content` of `name` in `dir` as an object, and makes both one inode if it
   /// can and `may_share`. `file` is open on it, `attributes` are its own. An object with wrong bytes is
   /// replaced.
   Sharing adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
-                const Digest& content, bool may_share) const;
+                const Digest& content, bool may_share);
+  /// Copies that adopt had to make get their names when they are durable, all at once: now.
+  void publish_copies();
 
   /// Makes the new file `name` in `dir` from the object. `size` is what the object must have.
   Sharing place(FdRef dir, const std::string& name, const Attributes& attributes, const Digest& content,
@@ -45,11 +52,18 @@ class ObjectLinker {
   [[nodiscard]] bool agree(const tree_io::FileInfo& info, FdRef object, const Attributes& wanted) const;
   [[nodiscard]] bool take_on(const tree_io::FileInfo& info, FdRef object, const Attributes& wanted) const;
   void replace_object(FdRef dir, const std::string& name, FdRef file, const std::string& object,
-                      bool may_share) const;
+                      bool may_share);
   void copy_object(FdRef dir, const std::string& name, FdRef object, const Attributes& attributes) const;
+
+  struct Copy {
+    std::string temporary;
+    std::string object;
+  };
 
   FdRef objects_;
   bool flat_;
+  std::mutex mutex_;
+  std::vector<Copy> copies_;
 };
 
 /// Owner, mode, attributes and time of a file that is open for writing, in the order in which the kernel

@@ -131,12 +131,21 @@ class Preparer {
   std::unordered_set<std::string> copied_;
 };
 
-std::vector<IndexEntry> staged_index(FdRef staging, const SwitchPlan& plan) {
-  const std::string index = read_file_at(staging, "index", kMaxIndex);
-  if (const Digest found = hash_bytes(index); found != *plan.layer)
-    throw CorruptError("the staged index", plan.layer->hex(), found.hex());
-  std::vector<IndexEntry> entries = decode_index(index);
-  apply_mtimes(entries, read_file_at(staging, "mtimes", kMaxIndex));
+/// What is staged under `name`, or has got its name as an object already: not every file system keeps the
+/// order of names over a power cut.
+std::string staged_bytes(FdRef staging, const char* name, FdRef objects, const Digest& expected) {
+  auto bytes = try_read_file_at(staging, name, kMaxIndex);
+  if (!bytes) bytes = try_read_file_at(objects, expected.hex(), kMaxIndex);
+  const std::string what = std::string("the staged ") + name;
+  if (!bytes) throw CorruptError(what, expected.hex(), "nothing");
+  if (const Digest found = hash_bytes(*bytes); found != expected)
+    throw CorruptError(what, expected.hex(), found.hex());
+  return std::move(*bytes);
+}
+
+std::vector<IndexEntry> staged_index(FdRef staging, FdRef objects, const SwitchPlan& plan) {
+  std::vector<IndexEntry> entries = decode_index(staged_bytes(staging, "index", objects, *plan.layer));
+  apply_mtimes(entries, staged_bytes(staging, "mtimes", objects, plan.mtimes));
   return entries;
 }
 
@@ -146,10 +155,22 @@ bool is_inode(FdRef dir, const char* name, std::uint64_t inode) {
 }
 
 void publish_copies(FdRef staging, FdRef objects) {
+  if (!exists_at(staging, kCopies)) return;
   const UniqueFd copies = open_directory(staging, kCopies);
   for (const DirectoryEntry& copy : list_directory(copies)) {
     if (!rename_at(copies, copy.name, objects, copy.name, Replace::No)) unlink_at(copies, copy.name);
   }
+}
+
+/// The tree has its name. Not every file system keeps the order, so after a power cut names of objects that
+/// were given before it may be missing.
+void complete_objects(FdRef root, FdRef staging, const SwitchPlan& plan) {
+  const auto tree = try_open_beneath(root, "trees/" + plan.layer->hex(), O_RDONLY | O_DIRECTORY);
+  const UniqueFd objects = open_directory(root, "store/objects");
+  if (!tree) return;
+  publish_copies(staging, objects);
+  link_missing_objects(*tree, objects, decode_index(staged_bytes(staging, "index", objects, *plan.layer)),
+                       plan.flat);
 }
 
 }  // namespace
@@ -206,14 +227,15 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
   if (!plan) throw Error(ErrorCode::NotFound, "operation " + op_id + " has no plan");
   const UniqueFd environment = open_directory(root, "env/" + plan->env_id);
   if (is_inode(environment, "upper", plan->upper_inode)) exchange_at(environment, "upper", staging, kFresh);
-  if (!plan->layer || !is_inode(staging, kFresh, plan->upper_inode)) return;
+  if (!plan->layer) return;
+  if (!is_inode(staging, kFresh, plan->upper_inode)) return complete_objects(root, staging, *plan);
   // A tree of that name has the same files, and others may be using it: ours goes with the staging directory.
   const UniqueFd trees = open_directory(root, "trees");
+  const UniqueFd objects = open_directory(root, "store/objects");
   if (exists_at(trees, plan->layer->hex())) return;
 
-  const UniqueFd objects = open_directory(root, "store/objects");
   publish_copies(staging, objects);
-  const std::vector<IndexEntry> entries = staged_index(staging, *plan);
+  const std::vector<IndexEntry> entries = staged_index(staging, objects, *plan);
   const UniqueFd tree = open_directory(staging, kFresh);
   const IndexEntry& top = entries.front();
   if (!plan->flat) {

@@ -44,6 +44,7 @@ class Sealer {
     for_each_file(
         tree_, walk_, options_.threads, [this](FdRef dir, std::size_t index) { seal_file(dir, index); },
         progress, cancel);
+    linker_.publish_copies();
     // Deepest last in the walk, so this goes bottom up; and after the files, which change the times of
     // directories.
     for (auto batch = walk_.batches.rbegin(); batch != walk_.batches.rend(); ++batch) seal_others(*batch);
@@ -126,6 +127,7 @@ class Sealer {
     UniqueFd copy = tree_io::create_file(dir, temporary);
     tree_io::copy_contents(file, copy);
     apply_attributes(copy, wanted, options_.flat);
+    sync_file(copy);  // it is about to be an object
     rename_at(dir, temporary, dir, name, Replace::Yes);
     return copy;
   }
@@ -211,6 +213,8 @@ Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
 SealedTree seal_tree(FdRef tree, FdRef objects, const SealOptions& options, ProgressSink& progress,
                      const CancelToken& cancel) {
   Walk walk = walk_tree(tree, WalkOptions{options.flat, nullptr}, cancel);
+  // Files become objects, and an object's bytes must never get lost under its name.
+  sync_filesystem(tree);
   return Sealer(tree, objects, options, std::move(walk)).run(progress, cancel);
 }
 
@@ -220,6 +224,22 @@ void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& k
   if (remove_strays(tree, walk, known)) walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
   static_cast<void>(
       Sealer(tree, objects, SealOptions{.flat = flat}, std::move(walk), &known).run(progress, cancel));
+}
+
+void link_missing_objects(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries, bool flat) {
+  ObjectLinker linker(objects, flat);
+  for (const IndexEntry& entry : entries) {
+    if (entry.type != EntryType::Regular || entry.size == 0 || exists_at(objects, entry.content.hex()))
+      continue;
+    const std::size_t slash = entry.path.rfind('/');
+    const UniqueFd dir =
+        tree_io::open_tree_dir(tree, slash == std::string::npos ? "" : entry.path.substr(0, slash));
+    const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
+    const tree_io::FileInfo info = tree_io::info_of(file);
+    if (hash_file(file) != entry.content) continue;  // verification tells
+    linker.adopt(dir, name_of(entry), file, {}, entry.content, info.links == 1 && is_shareable(info.mode));
+  }
+  linker.publish_copies();
 }
 
 void publish_tree(FdRef staging, const std::string& name, FdRef trees, const Digest& hash) {

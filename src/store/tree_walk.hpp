@@ -58,6 +58,9 @@ struct SplitXattrs {
 void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
                      ProgressSink& progress, const CancelToken& cancel);
 
+/// Gives the store the objects of a sealed tree that it does not have.
+void link_missing_objects(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries, bool flat);
+
 /// The last component.
 [[nodiscard]] std::string name_of(const IndexEntry& entry);
 
