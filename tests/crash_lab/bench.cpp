@@ -143,7 +143,7 @@ std::vector<std::pair<std::string, std::string>> Bench::environment() const {
 
 RunResult Bench::run(const std::vector<std::string>& words) const {
   try {
-    return karapace::run({.program = std::string(KARAPACE_BIN_DIR) + "/karapace",
+    return karapace::run({.program = karapace_program(),
                           .arguments = words,
                           .environment = environment(),
                           .fds = {},

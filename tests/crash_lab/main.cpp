@@ -15,6 +15,7 @@
 
 #include "bench.hpp"
 #include "karapace/base/error.hpp"
+#include "power_cut.hpp"
 #include "walk.hpp"
 
 namespace karapace::lab {
@@ -22,8 +23,10 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: crash_lab MODE [--seed S] [--operation NAME] [--kills N] [--at STEP:FAULT[,STEP]]\n"
+    "                      [--cuts N] [--cut STATE]\n"
     "  walk    every kill and every errno at every step of every operation\n"
     "  kills   N kills over all operations, with new stores until there are enough\n"
+    "  power   states that a power cut may leave, --cuts of each operation\n"
     "  short   some of everything\n"
     "  steps   list the steps of the operations\n"
     "With --at: only that one. Operations:";
@@ -31,12 +34,17 @@ constexpr const char* kUsage =
 // About as many as all operations have together.
 constexpr unsigned long kKillsPerRound = 4000;
 
+// Of each kind, with each operation: seconds in all.
+constexpr unsigned long kShort = 6;
+
 struct Options {
   std::string mode;
   std::uint64_t seed = 0;
   std::string operation;
   unsigned long kills = 1000;
   std::optional<Disturbance> at;
+  std::optional<PowerCut> cut;
+  unsigned long cuts = 200;
 };
 
 Options parse(int argc, char** argv) {
@@ -50,6 +58,8 @@ Options parse(int argc, char** argv) {
     if (flag == "--seed") options.seed = std::stoull(value);
     if (flag == "--operation") options.operation = value;
     if (flag == "--kills") options.kills = std::stoul(value);
+    if (flag == "--cut") options.cut = PowerCut::parse(value);
+    if (flag == "--cuts") options.cuts = std::stoul(value);
     if (flag == "--at") options.at = Disturbance::parse(value);
   }
   return options;
@@ -92,13 +102,18 @@ Tally run(const Options& options) {
         list_steps(bench, operation, seed);
       } else if (options.at) {
         disturb(bench, prepare(bench, operation, seed), *options.at, tally);
+      } else if (options.cut) {
+        cut_power_at(bench, operation, seed, *options.cut, tally);
+      } else if (options.mode == "power") {
+        cut_power(bench, operation, seed, options.cuts, tally);
       } else if (options.mode == "walk") {
         walk_all(bench, operation, seed, tally);
       } else if (options.mode == "kills") {
         walk_kills(bench, operation, seed,
                    std::min(kills_each, options.kills - std::min(tally.kills, options.kills)), tally);
       } else {
-        walk_some(bench, operation, seed, 10, tally);
+        walk_some(bench, operation, seed, kShort, tally);
+        cut_power(bench, operation, seed, kShort, tally);
       }
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
       fmt::print("{} (seed {}): {}, {:.1f} s\n", operation.name, seed, tally.text(), took.count());
@@ -112,7 +127,7 @@ Tally run(const Options& options) {
 int main_checked(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.mode != "walk" && options.mode != "kills" && options.mode != "short" &&
-      options.mode != "steps") {
+      options.mode != "power" && options.mode != "steps") {
     fmt::print(stderr, "{}\n", kUsage);
     for (const Operation& operation : operations()) fmt::print(stderr, "    {}\n", operation.name);
     return 2;

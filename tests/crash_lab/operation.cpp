@@ -156,7 +156,7 @@ std::vector<Operation> build_operations() {
          bench.write_manifest("'git', 'jq'", "dev.toml");
          return {"rebuild", "dev.toml"};
        },
-       both_environments},
+       both_environments, true},
   };
 }
 

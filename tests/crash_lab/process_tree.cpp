@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
 #include "karapace/base/error.hpp"
@@ -56,7 +57,7 @@ std::string program_of(pid_t pid) {
 
 ChildProcess start(const std::vector<std::string>& words, const std::string& directory,
                    std::vector<std::pair<std::string, std::string>> environment, FdRef output) {
-  return spawn({.program = std::string(KARAPACE_BIN_DIR) + "/karapace",
+  return spawn({.program = karapace_program(),
                 .arguments = words,
                 .environment = std::move(environment),
                 .fds = {{output, STDOUT_FILENO}, {output, STDERR_FILENO}},
@@ -88,6 +89,12 @@ bool reap_orphans() {
 }
 
 }  // namespace
+
+std::string karapace_program() {
+  static const std::string path =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / "karapace";
+  return path;
+}
 
 std::string Fault::text() const {
   switch (kind) {

@@ -86,6 +86,8 @@ class ProcessTree {
   bool hung_ = false;
 };
 
+/// Of the same build: ../bin/karapace from this program.
+[[nodiscard]] std::string karapace_program();
 /// Children of children that lost their parent are ours from now on, and waited for when a run ends.
 void adopt_orphans();
 
