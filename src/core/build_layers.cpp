@@ -17,8 +17,6 @@ namespace karapace::core {
 
 namespace {
 
-constexpr unsigned kMaxRenewals = 20;
-
 std::vector<remote::Download> missing_of(const store::StoreLayout& layout,
                                          const std::vector<runtime::Artefact>& artefacts) {
   const store::PackageStore packages(layout);
@@ -100,45 +98,33 @@ void Build::check_reproduced(std::string_view what, const std::string& expected,
 
 void Build::fetch(const std::vector<runtime::Artefact>& artefacts) {
   if (artefacts.empty()) return;
-  download(missing_of(*engine_.layout, artefacts), false);
+  download(missing_of(*engine_.layout, artefacts));
 }
 
 void Build::fetch_base() {
   const auto artefacts = backend_->base_artefacts(lock_.base, lock_.repositories);
-  download(missing_of(*engine_.layout, artefacts), true);
+  download(missing_of(*engine_.layout, artefacts));
   if (lock_.base.files.empty()) return;
   const auto image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
   images_->import(image, lock_.base);
   images_->check(lock_.base, inputs_.manifest.base_image);
 }
 
-void Build::download(std::vector<remote::Download> missing, bool of_base) {
+void Build::download(const std::vector<remote::Download>& missing) {
   if (missing.empty()) return;
   // What could be known before was told by check_offline.
   if (options_.offline)
     throw MissingArtefacts(ErrorCode::InvalidInput, "offline", artefacts_of(missing), how_to_fetch());
-  std::optional<runtime::ImageReference> image;
-  if (of_base && !lock_.base.files.empty()) {
-    image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
-    images_->authorize(*image, lock_.base, missing, false);
-  }
-  for (unsigned refusals = 0;;) {
-    try {
-      const auto report = remote::fetch_all(*engine_.layout, missing, remote::FetchOptions{}, progress_,
-                                            engine_.cancel, runtime::find_helper("karapace-fetch"));
-      downloaded_bytes_ += report.bytes;
-      downloaded_files_ += report.fetched;
-      return;
-    } catch (const remote::Unauthorized&) {
-      // A token lasts for minutes, and a large image may take longer. What has come stays.
-      if (!image || ++refusals > kMaxRenewals) throw;
-      images_->authorize(*image, lock_.base, missing, true);
-    } catch (const Error& error) {
-      // Whoever builds in a closed network wants to know all that is missing, not one after the other.
-      auto left = not_in_store(artefacts_of(missing), &*engine_.layout);
-      if (!options_.locked || error.code() == ErrorCode::NoSpace || left.size() < 2) throw;
-      throw MissingArtefacts(error.code(), error.message(), std::move(left), error.fix());
-    }
+  try {
+    const auto report = images_->registries().fetch(*engine_.layout, inputs_.manifest.base_image, lock_.base,
+                                                    missing, progress_);
+    downloaded_bytes_ += report.bytes;
+    downloaded_files_ += report.fetched;
+  } catch (const Error& error) {
+    // Whoever builds in a closed network wants to know all that is missing, not one after the other.
+    auto left = not_in_store(artefacts_of(missing), &*engine_.layout);
+    if (!options_.locked || error.code() == ErrorCode::NoSpace || left.size() < 2) throw;
+    throw MissingArtefacts(error.code(), error.message(), std::move(left), error.fix());
   }
 }
 

@@ -34,6 +34,7 @@ std::set<std::string> packages_of(const LockFile& lock) {
   std::set<std::string> packages;
   if (!lock.base.sha256.empty()) packages.insert(lock.base.sha256);
   for (const LockedPackage& package : lock.base.packages) packages.insert(package.sha256);
+  for (const LockedFile& file : lock.base.files) packages.insert(file.sha256);
   for (const LockedPackage& package : lock.resolved_packages) packages.insert(package.sha256);
   return packages;
 }

@@ -11,9 +11,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/remote/image_server.hpp"
-#include "karapace/remote/oci_credentials.hpp"
 #include "karapace/remote/oci_reference.hpp"
-#include "karapace/runtime/sandbox.hpp"
 #include "karapace/store/object_store.hpp"
 
 namespace karapace::core {
@@ -57,7 +55,8 @@ Images::Images(const store::StoreLayout& layout, const store::Operation& operati
       operation_(operation),
       architecture_(std::move(architecture)),
       progress_(progress),
-      cancel_(cancel) {}
+      cancel_(cancel),
+      registries_(cancel) {}
 
 BasePin Images::find(const runtime::ImageReference& image) {
   progress_.step("base image", image.display_name);
@@ -66,7 +65,7 @@ BasePin Images::find(const runtime::ImageReference& image) {
     return pin_of(local(image).resolve(architecture_),
                   [](std::string_view, const std::string&) { return ""; });
   }
-  oci::Registry& source = registry(image);
+  oci::Registry& source = registries_.registry(image.reference);
   BasePin pin = pin_of(source.resolve(architecture_), [&](std::string_view role, const std::string& sha256) {
     return role == kManifest ? source.manifest_url(sha256) : source.blob_url(sha256);
   });
@@ -75,8 +74,8 @@ BasePin Images::find(const runtime::ImageReference& image) {
 }
 
 BasePin Images::find_on_server(const runtime::ImageReference& image) {
-  const auto found =
-      remote::find_server_image(web(), runtime::image_server_url(image), image.canonical, architecture_);
+  const auto found = remote::find_server_image(registries_.web(), runtime::image_server_url(image),
+                                               image.canonical, architecture_);
   BasePin pin;
   pin.provider = BaseProvider::Lxc;
   pin.distribution = image.canonical;
@@ -90,21 +89,6 @@ BasePin Images::find_on_server(const runtime::ImageReference& image) {
 void Images::import(const runtime::ImageReference& image, const BasePin& pin) {
   for (const LockedFile& file : pin.files) {
     if (file.url.empty() && !store::PackageStore(layout_).contains(file.sha256)) local(image).import(file);
-  }
-}
-
-void Images::authorize(const runtime::ImageReference& image, const BasePin& pin,
-                       std::vector<remote::Download>& downloads, bool again) {
-  if (image.reference.empty() || pin.provider != BaseProvider::Oci) return;
-  oci::Registry& source = registry(image);
-  if (again) source.forget_authorization();
-  const std::string header = source.authorization(pin.sha256);
-  const std::string own = oci::parse_reference(image.reference).api_url() + "/";
-  for (remote::Download& download : downloads) {
-    // The lock says where a file was found, and a lock may come from anybody: what is for this registry goes
-    // to no other.
-    if (download.url.starts_with(own)) download.authorization = header;
-    if (download.url.find("/manifests/") != std::string::npos) download.accept = oci::kAcceptedDocuments;
   }
 }
 
@@ -131,22 +115,6 @@ void Images::check(const BasePin& pin, const std::string& image_name) const {
                    return locked.role == kLayer && locked.sha256 == layer.sha256 && locked.size == layer.size;
                  });
   if (!same) refuse(fmt::format("lists other layers than its manifest sha256:{} has", pin.sha256));
-}
-
-remote::Web& Images::web() {
-  if (!web_)
-    web_ = std::make_unique<remote::Web>(runtime::find_helper("karapace-fetch"), remote::FetchOptions{},
-                                         cancel_);
-  return *web_;
-}
-
-oci::Registry& Images::registry(const runtime::ImageReference& image) {
-  if (!registry_) {
-    oci::Reference reference = oci::parse_reference(image.reference);
-    auto credentials = oci::find_credentials(reference);
-    registry_ = std::make_unique<oci::Registry>(web(), std::move(reference), std::move(credentials));
-  }
-  return *registry_;
 }
 
 LocalImage& Images::local(const runtime::ImageReference& image) {

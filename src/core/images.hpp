@@ -4,20 +4,16 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
-#include "karapace/remote/fetch.hpp"
-#include "karapace/remote/oci_registry.hpp"
-#include "karapace/remote/web.hpp"
 #include "karapace/runtime/backend.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/wal.hpp"
 #include "local_image.hpp"
+#include "registry_access.hpp"
 
 namespace karapace::core {
 
@@ -36,16 +32,12 @@ class Images : public runtime::ImageFinder {
 
   /// Brings files without a URL into the store, from the local image.
   void import(const runtime::ImageReference& image, const BasePin& pin);
-  /// Gives downloads what the registry of `image` demands. `again`: it no longer accepts what it was given.
-  void authorize(const runtime::ImageReference& image, const BasePin& pin,
-                 std::vector<remote::Download>& downloads, bool again);
+  [[nodiscard]] RegistryAccess& registries() noexcept { return registries_; }
   /// The layers that a lock lists are those of the manifest that it names. All files are in the store.
   void check(const BasePin& pin, const std::string& image_name) const;
 
  private:
   [[nodiscard]] BasePin find_on_server(const runtime::ImageReference& image);
-  [[nodiscard]] remote::Web& web();
-  [[nodiscard]] remote::oci::Registry& registry(const runtime::ImageReference& image);
   [[nodiscard]] LocalImage& local(const runtime::ImageReference& image);
 
   const store::StoreLayout& layout_;
@@ -53,8 +45,7 @@ class Images : public runtime::ImageFinder {
   std::string architecture_;
   ProgressSink& progress_;
   CancelToken& cancel_;
-  std::unique_ptr<remote::Web> web_;
-  std::unique_ptr<remote::oci::Registry> registry_;
+  RegistryAccess registries_;
   std::unique_ptr<LocalImage> local_;
 };
 

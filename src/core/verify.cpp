@@ -12,9 +12,9 @@
 #include "karapace/core/engine.hpp"
 #include "karapace/remote/fetch.hpp"
 #include "karapace/runtime/backend.hpp"
-#include "karapace/runtime/sandbox.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/object_store.hpp"
+#include "registry_access.hpp"
 
 namespace karapace::core {
 namespace {
@@ -41,14 +41,19 @@ std::vector<runtime::Artefact> artefacts_of(const LockFile& lock) {
   return all;
 }
 
+struct Source {
+  runtime::Artefact artefact;
+  LockFile lock;
+};
+
 /// The lock of any environment that names the artefact with its URL.
-std::optional<runtime::Artefact> find_artefact(const store::StoreLayout& layout, const std::string& sha256) {
+std::optional<Source> find_source(const store::StoreLayout& layout, const std::string& sha256) {
   for (const store::EnvRecord& record : store::MetadataStore(layout).list().records) {
     try {
       const std::optional<LockFile> lock = lock_of(layout, record);
       if (!lock) continue;
       for (runtime::Artefact& artefact : artefacts_of(*lock)) {
-        if (artefact.sha256 == sha256 && !artefact.url.empty()) return std::move(artefact);
+        if (artefact.sha256 == sha256 && !artefact.url.empty()) return Source{std::move(artefact), *lock};
       }
     } catch (const Error& error) {
       log::debug("the lock of {} tells no source: {}", record.short_id, error.what());
@@ -59,17 +64,22 @@ std::optional<runtime::Artefact> find_artefact(const store::StoreLayout& layout,
 
 bool fetch_again(Engine::Impl& engine, const std::string& sha256) {
   const store::StoreLayout& layout = *engine.layout;
-  const auto artefact = find_artefact(layout, sha256);
-  if (!artefact) return false;
+  const auto source = find_source(layout, sha256);
+  if (!source) return false;
   // The name goes aside, because what the store has is not fetched; it comes back if that fails.
   const UniqueFd packages = layout.open_dir("store/packages");
   const std::string aside = ".tmp-" + sha256;
   const bool had_it =
       exists_at(packages, sha256) && rename_at(packages, sha256, packages, aside, Replace::Yes);
   try {
-    remote::fetch_all(layout, {{artefact->label, artefact->url, artefact->sha256, artefact->size}},
-                      remote::FetchOptions{}, engine.progress, engine.cancel,
-                      runtime::find_helper("karapace-fetch"));
+    const runtime::Artefact& artefact = source->artefact;
+    RegistryAccess(engine.cancel)
+        .fetch(layout, source->lock.base_image, source->lock.base,
+               {{.label = artefact.label,
+                 .url = artefact.url,
+                 .sha256 = artefact.sha256,
+                 .size = artefact.size}},
+               engine.progress);
   } catch (...) {
     if (had_it) rename_at(packages, aside, packages, sha256, Replace::No);
     throw;

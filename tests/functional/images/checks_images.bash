@@ -87,6 +87,18 @@ check_logins_are_used() {
   afresh
   REGISTRY_AUTH_FILE=$PWD/auth.json build "oci:$registry/team/tool:1"
   cp karapace.lock kept.lock
+  # The files of an image in use stay, and one that is damaged comes from where it came from.
+  local kept sum
+  kept=$(packages)
+  expect_success karapace gc --yes
+  expect_equal "the files of the image after gc" "$kept" "$(packages)"
+  sum=$(sed -n '/role = "layer"/,/^size/s/^sha256 = "\(.*\)"/\1/p' karapace.lock)
+  chmod u+w "$store/store/packages/$sum"
+  echo damaged >> "$store/store/packages/$sum"
+  run_it karapace verify-store
+  [ "$status" != 0 ] || fail "verify-store did not see the damage"
+  REGISTRY_AUTH_FILE=$PWD/auth.json expect_success karapace verify-store --repair
+  [ "$(sha256sum < "$store/store/packages/$sum")" = "$sum  -" ] || fail "the layer was not repaired"
   mkdir -p run/containers
   sed "s/\"auth\": *\"[^\"]*\"/\"auth\":\"$(printf me:wrong | base64)\"/" auth.json > run/containers/auth.json
   afresh
