@@ -62,6 +62,9 @@ class Build {
  public:
   Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inputs);
   BuildResult run();
+  /// One layer of the lock, whether the store has it or not: what is damaged of it becomes good. For whoever
+  /// has the store to himself.
+  void build_layer_again(const std::string& layer);
   /// Only until the lock is complete; writes it.
   LockFile run_lock();
   /// Only until everything is in the store that a build needs from elsewhere.

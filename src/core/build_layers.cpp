@@ -76,6 +76,32 @@ void Build::ensure_dependencies() {
   lock_.dependency_layer = layer.hex();
 }
 
+void Build::build_layer_again(const std::string& layer) {
+  const store::StoreLayout& layout = *engine_.layout;
+  lock_ = *inputs_.old_lock;
+  operation_ = store::Operation::begin(layout, store::OpKind::Build, lock_.env_id, {});
+  images_.emplace(layout, *operation_, runtime::host_architecture(), progress_, engine_.cancel);
+  try {
+    auto build = context();
+    Digest built;
+    if (lock_.base_image_digest == layer) {
+      fetch_base();
+      built = backend_->build_base(build, lock_.base, lock_.repositories);
+    } else {
+      fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
+      built = backend_->build_dependencies(build, Digest::parse(lock_.base_image_digest),
+                                           lock_.resolved_packages);
+    }
+    check_reproduced("same", layer, built);
+    images_.reset();
+    operation_->finish(engine_.tree_remover());
+  } catch (...) {
+    images_.reset();
+    operation_->undo_now(engine_.tree_remover());
+    throw;
+  }
+}
+
 bool Build::layer_ready(const std::string& digest) {
   if (digest.empty()) return false;
   const Digest layer = Digest::parse(digest);

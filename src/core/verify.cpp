@@ -1,91 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// verify-store and its --repair. The store compares and heals; what belongs to subordinate ids is for the
-// worker, and where an artefact came from only a lock can tell.
-
-#include <fmt/format.h>
-
-#include <functional>
+// verify-store. The store compares; what belongs to subordinate ids is for the worker, and whom an artefact
+// belongs to only a lock can tell.
 
 #include "impl.hpp"
-#include "karapace/base/file_at.hpp"
-#include "karapace/base/log.hpp"
 #include "karapace/core/engine.hpp"
-#include "karapace/remote/fetch.hpp"
-#include "karapace/runtime/backend.hpp"
 #include "karapace/runtime/worker.hpp"
-#include "karapace/store/object_store.hpp"
-#include "registry_access.hpp"
 
 namespace karapace::core {
 namespace {
 
-constexpr int kMaxRounds =
-    4;  // an object, then the tree that was made of it, then one to see that all is well
+bool names_package(const store::StoreLayout& layout, const store::EnvRecord& record,
+                   const std::string& sha256) {
+  try {
+    const std::optional<LockFile> lock = lock_of(layout, record);
+    return lock && packages_of(*lock).contains(sha256);
+  } catch (const Error&) {
+    return false;  // a fault of its own
+  }
+}
 
 store::InsideChecks inside_checks(const store::StoreLayout& layout, CancelToken& cancel) {
   return {.objects =
               [&](const std::vector<Digest>& objects) {
                 return runtime::TreeWorker(layout, Ownership::Mapped).object_faults(objects, cancel);
               },
+          .package_users =
+              [&](const std::string& sha256) {
+                std::vector<std::string> users;
+                for (const store::EnvRecord& record : store::MetadataStore(layout).list().records) {
+                  if (names_package(layout, record, sha256)) users.push_back(record.env_id);
+                }
+                return users;
+              },
           .tree =
               [&](const store::LayerRecord& layer) {
                 return runtime::TreeWorker(layout, Ownership::Mapped).tree_faults(layer, cancel);
               }};
-}
-
-std::vector<runtime::Artefact> artefacts_of(const LockFile& lock) {
-  const auto backend = runtime::make_backend(lock.runtime_backend);
-  std::vector<runtime::Artefact> all = backend->base_artefacts(lock.base, lock.repositories);
-  for (auto& artefact : backend->package_artefacts(lock.resolved_packages, lock.repositories))
-    all.push_back(std::move(artefact));
-  return all;
-}
-
-struct Source {
-  runtime::Artefact artefact;
-  LockFile lock;
-};
-
-/// The lock of any environment that names the artefact with its URL.
-std::optional<Source> find_source(const store::StoreLayout& layout, const std::string& sha256) {
-  for (const store::EnvRecord& record : store::MetadataStore(layout).list().records) {
-    try {
-      const std::optional<LockFile> lock = lock_of(layout, record);
-      if (!lock) continue;
-      for (runtime::Artefact& artefact : artefacts_of(*lock)) {
-        if (artefact.sha256 == sha256 && !artefact.url.empty()) return Source{std::move(artefact), *lock};
-      }
-    } catch (const Error& error) {
-      log::debug("the lock of {} tells no source: {}", record.short_id, error.what());
-    }
-  }
-  return std::nullopt;
-}
-
-bool fetch_again(Engine::Impl& engine, const std::string& sha256) {
-  const store::StoreLayout& layout = *engine.layout;
-  const auto source = find_source(layout, sha256);
-  if (!source) return false;
-  // The name goes aside, because what the store has is not fetched; it comes back if that fails.
-  const UniqueFd packages = layout.open_dir("store/packages");
-  const std::string aside = ".tmp-" + sha256;
-  const bool had_it =
-      exists_at(packages, sha256) && rename_at(packages, sha256, packages, aside, Replace::Yes);
-  try {
-    const runtime::Artefact& artefact = source->artefact;
-    RegistryAccess(engine.cancel)
-        .fetch(layout, source->lock.base_image, source->lock.base,
-               {{.label = artefact.label,
-                 .url = artefact.url,
-                 .sha256 = artefact.sha256,
-                 .size = artefact.size}},
-               engine.progress);
-  } catch (...) {
-    if (had_it) rename_at(packages, aside, packages, sha256, Replace::No);
-    throw;
-  }
-  try_unlink_at(packages, aside);
-  return true;
 }
 
 }  // namespace
@@ -94,29 +44,6 @@ store::IntegrityReport Engine::verify_store() {
   if (!impl_->layout) return {};
   return store::verify_store(*impl_->layout, impl_->progress, impl_->cancel,
                              inside_checks(*impl_->layout, impl_->cancel));
-}
-
-RepairReport Engine::repair_store() {
-  RepairReport result;
-  if (!impl_->layout) return result;
-  const store::StoreLayout& layout = *impl_->layout;
-  const auto lock = layout.lock_exclusive([&] { impl_->wait_note("commands that are using the store"); });
-  const store::RepairSources sources{
-      .lay_out_tree =
-          [&](const store::LayerRecord& layer) {
-            const Ownership ownership = layer.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
-            runtime::TreeWorker(layout, ownership).ensure_tree(layer.hash, impl_->progress, impl_->cancel);
-          },
-      .fetch_package = [&](const std::string& sha256) { return fetch_again(*impl_, sha256); },
-      .remove_tree = impl_->tree_remover()};
-  result.left = verify_store();
-  for (int round = 0; round < kMaxRounds && !result.left.failed.empty(); ++round) {
-    auto repaired = store::repair_store(layout, result.left, sources, impl_->progress, impl_->cancel);
-    if (repaired.empty()) break;
-    for (auto& item : repaired) result.repaired.push_back(std::move(item));
-    result.left = verify_store();
-  }
-  return result;
 }
 
 }  // namespace karapace::core

@@ -10,6 +10,8 @@
 #include <charconv>
 #include <chrono>
 
+#include "karapace/base/clock.hpp"
+#include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
@@ -135,6 +137,19 @@ Json ask(const store::StoreLayout& store, Ownership ownership, Json request, con
   }
   if (result.status != 0) throw ProcessError("karapace-worker", result.status, result.err);
   return answer.at("result");
+}
+
+/// For answers that are too large for JSON.
+UniqueFd nameless_file(FdRef directory) {
+  const std::string name = std::string(kTemporaryPrefix) + random_hex(12);
+  UniqueFd file = open_beneath(directory, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  unlink_at(directory, name);
+  return file;
+}
+
+std::string read_from_start(FdRef file) {
+  if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("read the worker's answer");
+  return read_all(file, kMaxIndex);
 }
 
 }  // namespace
@@ -367,6 +382,23 @@ store::TreeSizes TreeWorker::tree_sizes(const std::string& relative, CancelToken
                             inode.at(4).get<std::uint64_t>()});
   }
   return sizes;
+}
+
+store::TreeScan TreeWorker::read_tree(const Digest& layer, CancelToken& cancel) {
+  const UniqueFd store = store_.open_dir("store");
+  const UniqueFd index = nameless_file(store);
+  const UniqueFd mtimes = nameless_file(store);
+  const Json answer = ask(store_, ownership_, {{"verb", "read_tree"}, {"layer", layer.hex()}},
+                          {{"index_fd", index}, {"mtimes_fd", mtimes}}, no_progress(), cancel);
+  return {.index = read_from_start(index),
+          .mtimes = read_from_start(mtimes),
+          .entries = answer.at("entries").get<std::uint64_t>(),
+          .bytes = answer.at("bytes").get<std::uint64_t>()};
+}
+
+void TreeWorker::copy_file(const std::string& relative, FdRef target, CancelToken& cancel) {
+  ask(store_, ownership_, {{"verb", "copy_file"}, {"path", relative}}, {{"output_fd", target}}, no_progress(),
+      cancel);
 }
 
 void TreeWorker::export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress,

@@ -50,11 +50,17 @@ class Verifier {
     check_layers();
     progress_.step("verify", "environments");
     check_metadata();
+    check_names();
     check_builds();
     check_places();
     check_log();
     for (auto& [digest, reason] : bad_objects_) {
-      add_fault("object", digest.hex(), reason, environments_of(layers_with_bad_object_[digest]));
+      const std::set<std::string>& layers = layers_with_bad_object_[digest];
+      std::vector<std::string> affects = environments_of(layers);
+      std::ranges::copy(users_of_object_[digest], std::back_inserter(affects));
+      std::ranges::sort(affects);
+      affects.erase(std::ranges::unique(affects).begin(), affects.end());
+      add_fault("object", digest.hex(), reason, std::move(affects), layers);
     }
     report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;
     report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - missing_layers_.size() -
@@ -64,8 +70,17 @@ class Verifier {
 
  private:
   void add_fault(std::string kind, std::string hash, std::string reason,
-                 std::vector<std::string> affects = {}) {
-    report_.failed.push_back({std::move(kind), std::move(hash), std::move(reason), std::move(affects)});
+                 std::vector<std::string> affects = {}, const std::set<std::string>& layers = {}) {
+    std::set<std::string> snapshots;
+    for (const std::string& layer : layers) {
+      const auto& of_layer = snapshots_on_[layer];
+      snapshots.insert(of_layer.begin(), of_layer.end());
+    }
+    report_.failed.push_back({std::move(kind),
+                              std::move(hash),
+                              std::move(reason),
+                              std::move(affects),
+                              {snapshots.begin(), snapshots.end()}});
   }
 
   std::vector<std::string> environments_of(const std::set<std::string>& layers) {
@@ -160,12 +175,27 @@ class Verifier {
         const struct stat info = stat_fd(file);
         if (!S_ISREG(info.st_mode)) throw Error(ErrorCode::Corrupt, "it is not a regular file");
         // As another name of an object it was hashed with it.
-        if (info.st_nlink > 1) continue;
+        if (info.st_nlink > 1) {
+          packages_.emplace(info.st_ino, entry.name);
+          continue;
+        }
         if (!present_.contains(hash_file(file))) throw Error(ErrorCode::Corrupt, "no object has its bytes");
       } catch (const Error& error) {
-        add_fault("package", printable(entry.name), error.message());
+        add_fault("package", printable(entry.name), error.message(), users_of_package(entry.name));
       }
     }
+    if (packages_.empty()) return;
+    for (const auto& [digest, reason] : bad_objects_) {
+      const auto info = stat_at(objects_dir_, digest.hex());
+      const auto package = info ? packages_.find(info->st_ino) : packages_.end();
+      if (package == packages_.end()) continue;
+      for (std::string& user : users_of_package(package->second))
+        users_of_object_[digest].insert(std::move(user));
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> users_of_package(const std::string& sha256) const {
+    return inside_.package_users ? inside_.package_users(sha256) : std::vector<std::string>();
   }
 
   // --- layers and trees
@@ -262,21 +292,43 @@ class Verifier {
       if (Digest::is_valid(bad.file)) affects.push_back(bad.file);
       add_fault("metadata", printable(bad.file), bad.reason, std::move(affects));
     }
-    std::map<std::string, std::string> names;
     for (const EnvRecord& record : list.records) {
       check_record(record);
       if (!record.name) continue;
-      const auto [first, added] = names.emplace(*record.name, record.env_id);
+      const auto [first, added] = owner_of_name_.emplace(*record.name, record.env_id);
       if (!added)
         bad_record(record, fmt::format("the name '{}' is also that of {}", *record.name, first->second));
     }
     check_snapshots();
     for (const std::string& name : missing_layers_)
-      add_fault("layer", name, "its record is missing", environments_of({name}));
+      add_fault("layer", name, "its record is missing", environments_of({name}), {name});
     report_.layers_checked += missing_layers_.size();
     for (auto& [name, reason] : bad_layers_)
-      add_fault("layer", printable(name), reason, environments_of({name}));
-    for (auto& [name, reason] : bad_trees_) add_fault("tree", name, reason, environments_of({name}));
+      add_fault("layer", printable(name), reason, environments_of({name}), {name});
+    for (auto& [name, reason] : bad_trees_) add_fault("tree", name, reason, environments_of({name}), {name});
+  }
+
+  /// An index that lags behind its record is no fault, one that can be no index of it is.
+  void check_names() {
+    const UniqueFd names = layout_.open_dir("store/names");
+    for (const DirectoryEntry& entry : list_directory(names)) {
+      if (entry.name.starts_with('.')) continue;
+      const auto owner = owner_of_name_.find(entry.name);
+      std::vector<std::string> affects;
+      if (owner != owner_of_name_.end()) affects.push_back(owner->second);
+      try {
+        const std::optional<std::string> env_id = try_read_file_at(names, entry.name, 2 * Digest::kSize);
+        if (!env_id) continue;
+        if (!Digest::is_valid(*env_id)) {
+          add_fault("name", printable(entry.name), "it holds no environment id", std::move(affects));
+        } else if (!affects.empty() && !exists_at(layout_.metadata(), *env_id)) {
+          add_fault("name", printable(entry.name), "it leads to an environment that is not there",
+                    std::move(affects));
+        }
+      } catch (const Error& error) {
+        add_fault("name", printable(entry.name), error.message(), std::move(affects));
+      }
+    }
   }
 
   void bad_record(const EnvRecord& record, std::string reason) {
@@ -299,6 +351,7 @@ class Verifier {
     for (const std::string& object : {record.manifest_hash, record.lock_hash}) {
       if (object.empty()) continue;
       const Digest digest = Digest::parse(object);
+      users_of_object_[digest].insert(record.env_id);
       if (!present_.contains(digest) || bad_objects_.contains(digest)) {
         bad_record(record, fmt::format("object {} is damaged or missing", object));
       }
@@ -324,10 +377,11 @@ class Verifier {
   void check_snapshot(const std::string& env_id, const SnapshotRecord& snapshot) {
     for (const std::string& layer : snapshot.layers) {
       users_[layer].insert(env_id);
+      snapshots_on_[layer].insert(snapshot.id);
       if (!layers_.contains(layer) && !bad_layers_.contains(layer))
         add_fault("snapshot", env_id,
                   fmt::format("layer {} of snapshot {} is missing", layer, snapshot.id.substr(0, 12)),
-                  {env_id});
+                  {env_id}, {layer});
     }
   }
 
@@ -405,7 +459,11 @@ class Verifier {
   std::set<std::string> missing_layers_;  // named by a record of an environment
   std::map<std::string, std::string> bad_trees_;
   std::set<std::string> bad_records_;
-  std::map<std::string, std::set<std::string>> users_;  // of layers: env ids
+  std::map<Digest, std::set<std::string>> users_of_object_;  // not through a layer: env ids
+  std::map<ino_t, std::string> packages_;
+  std::map<std::string, std::string> owner_of_name_;
+  std::map<std::string, std::set<std::string>> snapshots_on_;  // of layers: ids
+  std::map<std::string, std::set<std::string>> users_;         // of layers: env ids
 };
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "karapace/base/text.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
+#include "karapace/store/snapshot_log.hpp"
 #include "tree_io.hpp"
 
 namespace karapace::store {
@@ -40,10 +41,13 @@ class Repairer {
     progress_.step("repair", fmt::format("{} faults", report_.failed.size()));
     find_object_sources();
     each("object", [this](const IntegrityFault& fault) { return heal_object(fault); });
+    each("object", [this](const IntegrityFault& fault) { return build_object(fault); });
     each("layer", [this](const IntegrityFault& fault) { return heal_layer(fault); });
     each("tree", [this](const IntegrityFault& fault) { return heal_tree(fault); });
     each("package", [this](const IntegrityFault& fault) { return heal_package(fault); });
     each("build", [this](const IntegrityFault& fault) { return drop_build(fault); });
+    each("snapshot", [this](const IntegrityFault& fault) { return mend_snapshots(fault); });
+    each("name", [this](const IntegrityFault& fault) { return mend_name(fault); });
     return std::move(repaired_);
   }
 
@@ -57,7 +61,8 @@ class Repairer {
   template <typename Heal>
   void each(const char* kind, Heal&& heal) {
     for (const IntegrityFault& fault : report_.failed) {
-      if (fault.kind != kind || !Digest::is_valid(fault.hash)) continue;
+      if (fault.kind != kind || is_repaired(fault)) continue;
+      if (!Digest::is_valid(fault.hash) && fault.kind != "name") continue;
       cancel_.check();
       try {
         const std::string how = heal(fault);
@@ -98,29 +103,59 @@ class Repairer {
         return fmt::format("from {} of layer {}", printable(place.path), place.layer.substr(0, 12));
     }
     if (std::string how = heal_from_packages(digest); !how.empty()) return how;
+    if (const auto text = sources_.find_text ? sources_.find_text(digest) : std::nullopt;
+        text && hash_bytes(*text) == digest) {
+      ObjectStore(layout_).put(*text);
+      return "from where the environment was built";
+    }
     return heal_from_scan(digest);
+  }
+
+  /// After all that is cheaper. The file may be damaged in its tree, too, because both are one inode.
+  std::string build_object(const IntegrityFault& fault) {
+    if (!sources_.build_layer) return {};
+    const Digest digest = Digest::parse(fault.hash);
+    for (const Place& place : sources_of_[digest]) {
+      if (!built_.insert(place.layer).second && !is_good(digest)) continue;
+      if (!is_good(digest) && !sources_.build_layer(place.layer)) continue;
+      if (is_good(digest)) return "by building layer " + place.layer.substr(0, 12) + " again";
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool is_good(const Digest& digest) const {
+    const auto file = try_open_beneath(objects_dir_, digest.hex(), kReadFile);
+    return file && hash_file(*file) == digest;
   }
 
   /// True if the file has the bytes; then it is an object of its own from here on.
   bool copy_from(const std::string& path, const Digest& digest) {
+    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(12);
     try {
-      const UniqueFd source = open_beneath(layout_.root(), path, kReadFile);
-      if (!S_ISREG(stat_fd(source).st_mode) || hash_file(source) != digest) return false;
-      const std::string temporary = std::string(kTemporaryPrefix) + random_hex(12);
       const UniqueFd copy = tree_io::create_file(objects_dir_, temporary);
-      tree_io::copy_contents(source, copy);
+      copy_contents(path, copy);
       tree_io::set_mode(copy, 0444);
       sync_file(copy);
-      if (hash_file(copy) != digest) {
-        try_unlink_at(objects_dir_, temporary);
-        return false;
+      if (hash_file(copy) == digest) {
+        rename_at(objects_dir_, temporary, objects_dir_, digest.hex(), Replace::Yes);
+        sync_directory(objects_dir_);
+        return true;
       }
-      rename_at(objects_dir_, temporary, objects_dir_, digest.hex(), Replace::Yes);
-      sync_directory(objects_dir_);
-      return true;
-    } catch (const SystemError& error) {
+    } catch (const Error& error) {
       log::debug("{} is no source: {}", path, error.what());
-      return false;
+    }
+    try_unlink_at(objects_dir_, temporary);
+    return false;
+  }
+
+  void copy_contents(const std::string& path, FdRef target) {
+    try {
+      const UniqueFd source = open_beneath(layout_.root(), path, kReadFile);
+      if (!S_ISREG(stat_fd(source).st_mode)) throw CorruptError(path, "a regular file", "something else");
+      tree_io::copy_contents(source, target);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::PermissionDenied || !sources_.copy_closed_file) throw;
+      sources_.copy_closed_file(path, target);
     }
   }
 
@@ -158,26 +193,25 @@ class Repairer {
 
   // --- layers
 
-  struct Scan {
-    std::string index;
-    std::string mtimes;
-    std::uint64_t entries = 0;
-    std::uint64_t bytes = 0;
+  struct Scan : TreeScan {
+    bool flat = true;
   };
 
-  /// The tree as it is, if it is the layer. Only flat ones: others cannot be read from here.
+  /// The tree as it is, if it is the layer.
   const std::optional<Scan>& scan_of(const std::string& layer) {
     const auto [found, added] = scans_.try_emplace(layer);
     if (!added || !may_matter(layer)) return found->second;
-    try {
-      const UniqueFd tree = open_directory(layout_.trees(), layer);
-      const std::vector<IndexEntry> entries = scan_tree(tree, true, true, 2, cancel_);
-      Scan scan{encode_index(entries), encode_mtimes(entries), entries.size(), 0};
-      for (const IndexEntry& entry : entries) scan.bytes += entry.size;
-      if (hash_bytes(scan.index).hex() == layer) found->second = std::move(scan);
-    } catch (const Error& error) {
-      log::debug("tree {} is no source: {}", layer, error.what());
-    }
+    const auto take = [&](bool flat, const auto& read) {
+      try {
+        Scan scan{read(), flat};
+        if (hash_bytes(scan.index).hex() == layer) found->second = std::move(scan);
+      } catch (const Error& error) {
+        log::debug("tree {} is no source: {}", layer, error.what());
+      }
+    };
+    take(true, [&] { return read_tree(open_directory(layout_.trees(), layer), true, cancel_); });
+    if (!found->second && sources_.read_mapped_tree && exists_at(layout_.trees(), layer))
+      take(false, [&] { return sources_.read_mapped_tree(layer); });
     return found->second;
   }
 
@@ -201,7 +235,7 @@ class Repairer {
     LayerRecord record;
     record.hash = Digest::parse(fault.hash);
     record.kind = kind_of(fault.hash);
-    record.ownership = "flat";
+    record.ownership = scan->flat ? "flat" : "mapped";
     record.entries = scan->entries;
     record.bytes = scan->bytes;
     LayerStore(layout_).put(record, scan->index, scan->mtimes);
@@ -260,6 +294,10 @@ class Repairer {
     const auto is_object = [&](const auto& item) { return item.kind == "object" && item.hash == object; };
     return std::ranges::any_of(report_.failed, is_object) && !std::ranges::any_of(repaired_, is_object);
   }
+  [[nodiscard]] bool is_repaired(const IntegrityFault& fault) const {
+    return std::ranges::any_of(
+        repaired_, [&](const Repaired& item) { return item.kind == fault.kind && item.hash == fault.hash; });
+  }
 
   // --- artefacts, build records
 
@@ -274,6 +312,24 @@ class Repairer {
     return "removed: the next build makes it again";
   }
 
+  // --- what has its source around it
+
+  std::string mend_snapshots(const IntegrityFault& fault) {
+    return SnapshotLog(layout_).mend(fault.hash) ? "its lines are whole" : "";
+  }
+
+  /// Only an index: whom it should lead to, the records say.
+  std::string mend_name(const IntegrityFault& fault) {
+    const UniqueFd names = layout_.open_dir("store/names");
+    if (fault.affects.size() == 1) {
+      replace_file(names, fault.hash, fault.affects.front());
+      return "from the record";
+    }
+    try_unlink_at(names, fault.hash);
+    sync_directory(names);
+    return "removed: no record has that name";
+  }
+
   const StoreLayout& layout_;
   const IntegrityReport& report_;
   const RepairSources& sources_;
@@ -283,9 +339,19 @@ class Repairer {
   std::vector<Repaired> repaired_;
   std::map<Digest, std::vector<Place>> sources_of_;
   std::map<std::string, std::optional<Scan>> scans_;
+  std::set<std::string> built_;  // layers
 };
 
 }  // namespace
+
+TreeScan read_tree(FdRef tree, bool flat, const CancelToken& cancel) {
+  const std::vector<IndexEntry> entries = scan_tree(tree, flat, true, 2, cancel);
+  TreeScan scan{encode_index(entries), encode_mtimes(entries), entries.size(), 0};
+  for (const IndexEntry& entry : entries) scan.bytes += entry.size;
+  return scan;
+}
+
+void copy_file_contents(FdRef source, FdRef target) { tree_io::copy_contents(source, target); }
 
 std::vector<Repaired> repair_store(const StoreLayout& layout, const IntegrityReport& report,
                                    const RepairSources& sources, ProgressSink& progress,

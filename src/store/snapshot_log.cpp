@@ -50,10 +50,69 @@ std::string read_log(FdRef file, const std::string& env_id) {
   }
 }
 
-/// Bytes up to and with the last newline.
-std::size_t whole_part(std::string_view text) {
-  const std::size_t newline = text.rfind('\n');
-  return newline == std::string_view::npos ? 0 : newline + 1;
+struct Line {
+  std::size_t begin = 0;
+  std::size_t end = 0;  // position of what closes it
+  std::optional<SnapshotRecord> snapshot;
+  std::string fault;   // if there is no snapshot
+  bool closed = true;  // by a newline, as opposed to a byte that should be one
+};
+
+Line parse_line(std::string_view text, std::size_t begin, std::size_t end) {
+  Line line{.begin = begin, .end = end, .snapshot = {}, .fault = {}};
+  try {
+    line.snapshot = parse_snapshot_line(text.substr(begin, end - begin), "its text");
+  } catch (const CorruptError& error) {
+    line.fault = error.message();
+  }
+  return line;
+}
+
+/// A line whose newline became something else is still whole, and so is what follows it.
+void add_lines(std::string_view text, std::size_t begin, std::size_t end, std::vector<Line>& lines) {
+  constexpr std::string_view kBegin = "{\"id\":\"";
+  Line whole = parse_line(text, begin, end);
+  for (std::size_t next = begin; !whole.snapshot;) {
+    next = text.substr(0, end).find(kBegin, next + 1);
+    if (next == std::string_view::npos) break;
+    Line first = parse_line(text, begin, next - 1);
+    if (!first.snapshot) continue;
+    first.closed = false;
+    lines.push_back(std::move(first));
+    begin = next;
+    whole = parse_line(text, begin, end);
+  }
+  lines.push_back(std::move(whole));
+}
+
+/// What follows the last newline was never reported, and is left out; unless it is one byte more than a line:
+/// then its newline is damaged.
+std::vector<Line> parse_lines(std::string_view text) {
+  std::vector<Line> lines;
+  std::size_t begin = 0;
+  for (std::size_t newline = text.find('\n'); newline != std::string_view::npos;
+       newline = text.find('\n', begin)) {
+    add_lines(text, begin, newline, lines);
+    begin = newline + 1;
+  }
+  if (begin == text.size()) return lines;
+  Line last = parse_line(text, begin, text.size() - 1);
+  if (!last.snapshot) return lines;
+  last.closed = false;
+  lines.push_back(std::move(last));
+  return lines;
+}
+
+/// Bytes up to and with the end of the last line.
+std::size_t whole_part(const std::vector<Line>& lines) { return lines.empty() ? 0 : lines.back().end + 1; }
+
+void close_lines(FdRef file, const std::vector<Line>& lines) {
+  for (const Line& line : lines) {
+    if (line.closed) continue;
+    if (::lseek(file.get(), static_cast<off_t>(line.end), SEEK_SET) < 0)
+      throw_errno("mend the list of snapshots");
+    write_all(file, "\n");
+  }
 }
 
 }  // namespace
@@ -74,15 +133,14 @@ SnapshotList SnapshotLog::read(const std::string& env_id) const {
   }
   if (!file) return result;
   const std::string text = read_log(*file, env_id);
-  std::string_view rest = std::string_view(text).substr(0, whole_part(text));
-  for (std::size_t number = 1; !rest.empty(); ++number) {
-    const std::size_t end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(end + 1);
-    try {
-      result.snapshots.push_back(parse_snapshot_line(line, fmt::format("line {}", number)));
-    } catch (const CorruptError& error) {
-      result.bad.push_back({fmt::format("snapshots/{}, line {}", env_id, number), error.message()});
+  std::size_t number = 0;
+  for (Line& line : parse_lines(text)) {
+    const std::string place = fmt::format("snapshots/{}, line {}", env_id, ++number);
+    if (!line.closed) result.bad.push_back({place, "the end of the line is damaged"});
+    if (line.snapshot) {
+      result.snapshots.push_back(std::move(*line.snapshot));
+    } else {
+      result.bad.push_back({place, line.fault});
     }
   }
   return result;
@@ -107,11 +165,13 @@ void SnapshotLog::append(const std::string& env_id, const std::vector<SnapshotRe
   bool is_new = false;
   const UniqueFd file = open_for_writing(env_id, is_new);
   const std::string before = read_log(file, env_id);
-  const std::size_t end = whole_part(before);
+  const std::vector<Line> known = parse_lines(before);
+  const std::size_t end = whole_part(known);
   if (before.size() + lines.size() > kMaxFile)
     throw Error(ErrorCode::InvalidInput, what_of(env_id) + " fill their file",
                 "Build its manifest under another name and go on there.");
   if (end < before.size()) cut(file, end);
+  close_lines(file, known);
   if (::lseek(file.get(), static_cast<off_t>(end), SEEK_SET) < 0) throw_errno("add to the list of snapshots");
   try {
     write_all(file, lines);
@@ -136,18 +196,24 @@ void SnapshotLog::drop_last(const std::string& env_id, const std::string& snapsh
   const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return;
   const std::string text = read_log(*file, env_id);
-  const std::size_t end = whole_part(text);
-  if (end == 0) return;
-  const std::size_t newline_before = end < 2 ? std::string::npos : text.rfind('\n', end - 2);
-  const std::size_t begin = newline_before == std::string::npos ? 0 : newline_before + 1;
-  try {
-    const std::string_view line = std::string_view(text).substr(begin, end - begin - 1);
-    if (parse_snapshot_line(line, what_of(env_id)).id != snapshot_id) return;
-  } catch (const CorruptError&) {
-    return;  // not ours: damage is never dropped
-  }
-  cut(*file, begin);
+  const std::vector<Line> lines = parse_lines(text);
+  // Damage is never dropped.
+  if (lines.empty() || !lines.back().snapshot || lines.back().snapshot->id != snapshot_id) return;
+  cut(*file, lines.back().begin);
   sync_file(*file);
+}
+
+bool SnapshotLog::mend(const std::string& env_id) {
+  check_env_id(env_id);
+  const std::optional<UniqueFd> directory = open_directory_of_logs(layout_);
+  if (!directory) return false;
+  const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return false;
+  const std::vector<Line> lines = parse_lines(read_log(*file, env_id));
+  if (std::ranges::all_of(lines, &Line::closed)) return false;
+  close_lines(*file, lines);
+  sync_file(*file);
+  return true;
 }
 
 void SnapshotLog::remove(const std::string& env_id) {

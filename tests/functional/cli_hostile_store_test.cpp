@@ -10,6 +10,7 @@
 #include <string>
 
 #include "cli_support.hpp"
+#include "karapace/base/digest.hpp"
 
 namespace karapace::test {
 namespace {
@@ -163,8 +164,10 @@ TEST_F(CliHostileStore, RepairMayFailOrDieAtEveryStep) {
 }
 
 TEST_F(CliHostileStore, WhatHasNoSourceIsNamedWithWhatItAffects) {
-  // In place: tree and object are one inode, so both have the wrong bytes.
-  const std::string bad = object();
+  // In place: tree and object are one inode, so both have the wrong bytes, and nobody can build it again.
+  std::ofstream(path("env/" + victim + "/upper/written")) << "by a user";
+  karapace_ok({"commit", "victim"});
+  const std::string bad = hash_bytes("by a user").hex();
   fs::permissions(path("store/objects/" + bad), fs::perms::owner_write, fs::perm_options::add);
   std::ofstream(path("store/objects/" + bad), std::ios::binary | std::ios::in) << "X";
   const Json report = karapace_json({"verify-store", "--repair"}, 3);
@@ -225,9 +228,7 @@ TEST_F(CliHostileStore, LinksAreNeverFollowed) {
     const std::string link = path(place + name);
     fs::create_directories(fs::path(link).parent_path());
     fs::create_symlink(outside(), link);
-    EXPECT_GE(
-        karapace_json({"verify-store"}, std::string(place) == "store/names/" ? 0 : 3).at("failed").get<int>(),
-        std::string(place) == "store/names/" ? 0 : 1);
+    EXPECT_GE(karapace_json({"verify-store"}, 3).at("failed").get<int>(), 1);
     expect_others_are_well();
     fs::remove(link);
   }

@@ -19,7 +19,8 @@ Json fault_json(const store::IntegrityFault& fault) {
   return {{"kind", fault.kind},
           {"hash", printable(fault.hash, 4096)},
           {"reason", printable(fault.reason, 4096)},
-          {"affects", fault.affects}};
+          {"affects", fault.affects},
+          {"snapshots", fault.snapshots}};
 }
 
 Json repaired_json(const std::vector<store::Repaired>& repaired) {
@@ -50,6 +51,8 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
                         printable(fault.hash), printable(fault.reason, 1000));
     for (const std::string& env_id : fault.affects)
       text += fmt::format("     affects {}\n", printable(env_id));
+    for (const std::string& snapshot : fault.snapshots)
+      text += fmt::format("     affects snapshot {}\n", snapshot);
   }
   for (const std::string& name : report.unreadable)
     text += fmt::format("not checked, because it belongs to a subordinate id: {}\n", printable(name));

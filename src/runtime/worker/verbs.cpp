@@ -21,6 +21,7 @@
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layer_merge.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/repair.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "karapace/store/tree_sizes.hpp"
 #include "worker/checksum.hpp"
@@ -274,6 +275,22 @@ Json check_objects(const Job& job) {
   return {{"bad", bad}};
 }
 
+// The tree of a layer as it is, into two files of the caller's: what an index of it would be.
+Json read_tree(const Job& job) {
+  const UniqueFd tree = open_directory(job.store, "trees/" + Digest::parse(job.text("layer")).hex());
+  const store::TreeScan scan = store::read_tree(tree, job.flat, job.cancel);
+  write_all(inherited(job.request, "index_fd"), scan.index);
+  write_all(inherited(job.request, "mtimes_fd"), scan.mtimes);
+  return {{"entries", scan.entries}, {"bytes", scan.bytes}};
+}
+
+Json copy_file(const Job& job) {
+  const UniqueFd source = open_beneath(job.store, job.text("path"), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!S_ISREG(stat_fd(source).st_mode)) throw Error(ErrorCode::Corrupt, "it is not a regular file");
+  store::copy_file_contents(source, inherited(job.request, "output_fd"));
+  return {};
+}
+
 Json tree_sizes(const Job& job) {
   const store::TreeSizes sizes = store::read_tree_sizes(job.store, job.text("path"), job.cancel);
   Json linked = Json::array();
@@ -335,6 +352,8 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "check_tree") return check_tree(job);
   if (verb == "check_objects") return check_objects(job);
   if (verb == "tree_sizes") return tree_sizes(job);
+  if (verb == "read_tree") return read_tree(job);
+  if (verb == "copy_file") return copy_file(job);
   if (verb == "sha256") return sha256(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));
 }

@@ -14,6 +14,7 @@
 #include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/repair.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "karapace/store/tree_sizes.hpp"
 
@@ -103,6 +104,10 @@ class TreeWorker {
                                                                           CancelToken& cancel);
   /// As store::read_tree_sizes for a path relative to the store's root.
   [[nodiscard]] store::TreeSizes tree_sizes(const std::string& relative, CancelToken& cancel);
+  /// As store::read_tree for trees/<layer>.
+  [[nodiscard]] store::TreeScan read_tree(const Digest& layer, CancelToken& cancel);
+  /// The bytes of a regular file, by a path relative to the store's root, into an open file.
+  void copy_file(const std::string& relative, FdRef target, CancelToken& cancel);
   void export_tree(const ExportRequest& request, FdRef output, ProgressSink& progress, CancelToken& cancel);
   /// Removes `relative` (below the store root) with everything in it.
   void remove(const std::string& relative);

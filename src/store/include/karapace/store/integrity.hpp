@@ -15,11 +15,13 @@
 namespace karapace::store {
 
 struct IntegrityFault {
-  /// "object", "package", "layer", "tree", "metadata", "snapshot", "build", "environment", "wal", "staging"
+  /// "object", "package", "layer", "tree", "metadata", "name", "snapshot", "build", "environment", "wal",
+  /// "staging"
   std::string kind;
   std::string hash;  // name of the thing
   std::string reason;
-  std::vector<std::string> affects;  // env ids
+  std::vector<std::string> affects;    // env ids
+  std::vector<std::string> snapshots;  // ids of those that cannot be restored as they were
 };
 struct IntegrityReport {
   std::uint64_t checked = 0;  // objects, layers, records together
@@ -35,6 +37,8 @@ struct IntegrityReport {
 struct InsideChecks {
   /// Those of `objects` that are damaged, with the reason.
   std::function<std::vector<std::pair<Digest, std::string>>(const std::vector<Digest>& objects)> objects;
+  /// Environments whose locks name the artefact with this sha256.
+  std::function<std::vector<std::string>(const std::string& sha256)> package_users;
   /// As find_tree_faults.
   std::function<std::vector<std::string>(const LayerRecord& layer)> tree;
 };

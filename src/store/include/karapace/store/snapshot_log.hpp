@@ -55,6 +55,9 @@ class SnapshotLog {
   void append(const std::string& env_id, const std::vector<SnapshotRecord>& snapshots);
   /// Takes the snapshot back if it is the last one: for whoever could not finish what it announces. Durable.
   void drop_last(const std::string& env_id, const std::string& snapshot_id);
+  /// Puts back the ends of lines, which is all that has another copy: what lies around it. False if there was
+  /// nothing to mend. Durable.
+  bool mend(const std::string& env_id);
   /// Missing is fine. Durable.
   void remove(const std::string& env_id);
   /// Environments that have a file, by id. What has another name is in `bad`.
