@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include "karapace/base/error.hpp"
@@ -127,8 +128,9 @@ CredentialSearch find_credentials(const Reference& reference) {
     std::string text;
     try {
       text = read_all(open_path(path, O_RDONLY | O_NONBLOCK), kMaxAuthFileBytes);
-    } catch (const SystemError&) {
-      if (asked_for) throw;
+    } catch (const SystemError& error) {
+      const int number = error.error_number();
+      if (asked_for || (number != ENOENT && number != ENOTDIR)) throw;
       continue;  // most people have none of them
     }
     CredentialSearch search = find_in_auth_file(text, reference, path);

@@ -90,7 +90,8 @@ TEST(OciReference, WhatIsNoNameIsRefusedWithItsText) {
                            "oci:[zz]/x",
                            "debian/12",
                            "oci:ghcr.io/a\n",
-                           "oci:x%2fy"}) {
+                           "oci:x%2fy",
+                           "oci:H/x"}) {
     EXPECT_CONTAINS(refusal([&] { static_cast<void>(parse_reference(text)); }), "image '") << text;
   }
   EXPECT_CONTAINS(refusal([&] { static_cast<void>(parse_reference("oci:x/" + std::string(300, 'a'))); }),

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <csignal>
 #include <functional>
+#include <thread>
 
 #include "fetch_fixture.hpp"
 #include "oci/base64.hpp"
@@ -258,6 +260,18 @@ TEST_F(RegistryTest, ABusyServerIsAskedAgainAndABrokenOneReported) {
   EXPECT_EQ(registry().resolve("amd64").manifest_sha256, sha256_of(manifest_));
   server_.set_fault("/manifests/1", {.kind = test::HttpFault::Kind::Unavailable});
   EXPECT_CONTAINS(resolve_refusal(), "the registry answers 503");
+}
+
+TEST_F(RegistryTest, AQuestionThatHangsCanBeCancelledAndAskedAgain) {
+  const auto gate = server_.add_gate("/v2/team/tool/manifests/1");
+  auto opened = registry();
+  std::thread caller([&] { EXPECT_THROW(static_cast<void>(opened.resolve("amd64")), Cancelled); });
+  EXPECT_TRUE(gate->wait_for_arrival());
+  cancel_.request(SIGINT);
+  caller.join();
+  gate->open();
+  cancel_.reset();
+  EXPECT_EQ(opened.resolve("amd64").manifest_sha256, sha256_of(manifest_));
 }
 
 TEST_F(RegistryTest, BlobsComeWithTheTokenAndSayWhenItHasEnded) {
