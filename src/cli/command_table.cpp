@@ -209,12 +209,17 @@ constexpr CommandSpec kCommands[] = {
      .run = run_new},
     {.name = "build",
      .summary = "Build the environment that a manifest describes",
-     .description = "Resolves what the manifest asks for, pins the base and every package by hash in the "
-                    "lock file beside it "
-                    "(karapace.toml -> karapace.lock), fetches, installs without network and seals the "
-                    "result. A lock that still "
-                    "fits is used as it is; only what is new is resolved. Same lock, same bytes.\n\n"
-                    "Building something that is built already takes no work and no network.",
+     .description =
+         "Resolves what the manifest asks for, pins the base and every package by hash in the "
+         "lock file beside it "
+         "(karapace.toml -> karapace.lock), fetches, installs without network and seals the "
+         "result. A lock that still "
+         "fits is used as it is; only what is new is resolved. Same lock, same bytes.\n\n"
+         "Building something that is built already takes no work and no network.\n\n"
+         "base.image is a name (debian/12, ubuntu/24.04, fedora/41, arch), images:NAME of the Linux "
+         "Containers server, oci:HOST/NAME:TAG or oci:HOST/NAME@sha256:DIGEST of a registry, "
+         "oci-layout:DIR, oci-archive:FILE, rootfs:PATH of a tarball or directory, or "
+         "URL#sha256=HEX.",
      .arguments = kBuildArguments,
      .flags = kBuildFlags,
      .examples = kBuildExamples,
