@@ -41,17 +41,18 @@ Digest seal_files(BuildContext& context, const std::string& name, const std::vec
   options.set_mtime = store::kSourceDateEpoch;
   const UniqueFd objects = context.store.objects();
   const store::SealedTree sealed = store::seal_tree(tree, objects, options, context.progress, context.cancel);
-  store::publish_tree(staging, name, context.store.trees(), sealed.hash);
+  const std::string index = store::encode_index(sealed.entries);
+  const std::string mtimes = store::encode_mtimes(sealed.entries);
   store::LayerRecord record;
-  record.hash = sealed.hash;
+  record.hash = record.index_object = hash_bytes(index);
+  record.mtimes_object = hash_bytes(mtimes);
+  store::publish_tree(staging, name, context.store.trees(), record.hash);
   record.kind = kind;
-  record.index_object = hash_bytes(sealed.index);
-  record.mtimes_object = hash_bytes(sealed.mtimes);
   record.ownership = "flat";
-  record.entries = sealed.entries;
-  record.bytes = sealed.bytes;
-  store::LayerStore(context.store).put(record, sealed.index, sealed.mtimes);
-  return sealed.hash;
+  record.entries = sealed.entries.size();
+  for (const store::IndexEntry& entry : sealed.entries) record.bytes += entry.size;
+  store::LayerStore(context.store).put(record, index, mtimes);
+  return record.hash;
 }
 
 class MockBackend : public Backend {

@@ -33,26 +33,19 @@ bool is_closed(const Error& error) {
   return system != nullptr && (system->error_number() == EACCES || system->error_number() == EPERM);
 }
 
-/// The names of a tree's files, neighbours of which are mostly in one directory.
+/// The names of a tree's files.
 class TreeStat {
  public:
-  explicit TreeStat(UniqueFd tree) : tree_(std::move(tree)) {}
+  explicit TreeStat(UniqueFd tree) : tree_(std::move(tree)), cursor_(tree_) {}
 
   std::optional<struct stat> operator()(const IndexEntry& entry) {
     if (entry.path.empty()) return stat_fd(tree_);
-    const auto slash = entry.path.rfind('/');
-    std::string parent = slash == std::string::npos ? std::string() : entry.path.substr(0, slash);
-    if (!directory_ || parent != parent_) {
-      directory_ = tree_io::open_tree_dir(tree_, parent);
-      parent_ = std::move(parent);
-    }
-    return stat_at(directory_, name_of(entry));
+    return stat_at(cursor_.directory_of(entry), name_of(entry));
   }
 
  private:
   UniqueFd tree_;
-  UniqueFd directory_;
-  std::string parent_;
+  DirectoryCursor cursor_;
 };
 
 class Meter {

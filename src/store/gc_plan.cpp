@@ -15,6 +15,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/gc.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
@@ -175,7 +176,9 @@ class Planner {
         if (!record) throw Error(ErrorCode::NotFound, "the record of a layer in use is missing");
         live_objects_.insert(record->mtimes_object);
         bool whole = objects_.contains(record->mtimes_object);
-        for (const IndexEntry& entry : decode_index(objects_.load(record->index_object))) {
+        const UniqueFd index = objects_.open_verified(record->index_object);
+        IndexReader reader(index);
+        for (IndexEntry entry; reader.next(entry);) {
           if (entry.type != EntryType::Regular || entry.size == 0) continue;
           live_objects_.insert(entry.content);
           if (!mounted_.contains(name)) whole = whole && objects_.contains(entry.content);

@@ -8,14 +8,22 @@
 //     the group Fifo      attributes                                          Whiteout nothing
 //   attributes: varint mode, uid, gid | varint number of xattrs, each: bytes name | bytes value, in order of
 //   names bytes: varint length, then so many bytes.   varint: LEB128, shortest form.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <cerrno>
+#include <functional>
+#include <optional>
+#include <unordered_set>
 
+#include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/rel_path.hpp"
 #include "karapace/base/text.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 
 namespace karapace::store {
@@ -27,6 +35,7 @@ constexpr std::size_t kMaxTargetBytes = 4095;
 constexpr std::size_t kMaxXattrName = 255;
 constexpr std::size_t kMaxXattrValue = 65536;
 constexpr std::size_t kMaxXattrs = 1024;
+constexpr std::size_t kPiece = 256 * 1024;
 constexpr std::uint32_t kPermissionBits = 07777;
 /// (uid_t)-1 is no user: chown takes it for "leave as it is".
 constexpr std::uint32_t kNobody = UINT32_MAX;
@@ -59,17 +68,22 @@ void put_attributes(std::string& out, const IndexEntry& entry) {
   throw CorruptError("layer index", "its canonical form", std::move(found));
 }
 
+/// The bytes of a text, or of a file through a window.
 class Reader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit Reader(std::string_view bytes) : window_(bytes), left_(bytes.size()) {}
+  explicit Reader(FdRef file) : file_(file), left_(static_cast<std::uint64_t>(stat_fd(file).st_size)) {}
 
-  [[nodiscard]] bool at_end() const noexcept { return rest_.empty(); }
-  [[nodiscard]] std::size_t left() const noexcept { return rest_.size(); }
+  [[nodiscard]] bool at_end() const noexcept { return left_ == 0; }
+  [[nodiscard]] std::uint64_t left() const noexcept { return left_; }
 
+  /// Valid until the next call.
   std::string_view take(std::uint64_t count) {
-    if (count > rest_.size()) corrupt("an end in the middle of an entry");
-    const std::string_view result = rest_.substr(0, static_cast<std::size_t>(count));
-    rest_.remove_prefix(result.size());
+    if (count > left_) corrupt("an end in the middle of an entry");
+    if (count > window_.size()) fill(static_cast<std::size_t>(count));
+    const std::string_view result = window_.substr(0, static_cast<std::size_t>(count));
+    window_.remove_prefix(result.size());
+    left_ -= count;
     return result;
   }
   std::uint8_t byte() { return static_cast<std::uint8_t>(take(1).front()); }
@@ -99,7 +113,28 @@ class Reader {
   }
 
  private:
-  std::string_view rest_;
+  void fill(std::size_t count) {
+    constexpr std::size_t kWindow = 128 * 1024;
+    std::string next(std::max(count, kWindow), '\0');
+    window_.copy(next.data(), window_.size());
+    std::size_t have = window_.size();
+    while (have < count) {
+      const ssize_t got = ::pread(file_->get(), next.data() + have, next.size() - have, offset_);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw_errno("read the index of a layer");
+      if (got == 0) corrupt("an end in the middle of an entry");
+      have += static_cast<std::size_t>(got);
+      offset_ += got;
+    }
+    buffer_ = std::move(next);
+    window_ = std::string_view(buffer_).substr(0, have);
+  }
+
+  std::optional<FdRef> file_;
+  off_t offset_ = 0;
+  std::string buffer_;
+  std::string_view window_;
+  std::uint64_t left_;
 };
 
 void read_attributes(Reader& reader, IndexEntry& entry) {
@@ -108,11 +143,13 @@ void read_attributes(Reader& reader, IndexEntry& entry) {
   entry.gid = reader.small();
   const std::uint64_t count = reader.varint();
   if (count > kMaxXattrs) corrupt("too many attributes of one file");
+  Xattrs xattrs;
   for (std::uint64_t i = 0; i < count; ++i) {
     std::string name(reader.bytes(kMaxXattrName));
     std::string value(reader.bytes(kMaxXattrValue));
-    entry.xattrs.emplace_back(std::move(name), std::move(value));
+    xattrs.emplace_back(std::move(name), std::move(value));
   }
+  entry.xattrs = std::move(xattrs);
 }
 
 Digest read_digest(Reader& reader) {
@@ -152,62 +189,67 @@ IndexEntry read_entry(Reader& reader) {
   return entry;
 }
 
-/// What makes a list of entries a tree. The same rules before writing and after reading.
+bool is_linkable(EntryType type) {
+  return type == EntryType::Regular || type == EntryType::Symlink || type == EntryType::Fifo;
+}
+constexpr const char* kBadLink = "a hard link to nothing before it";
+
+/// What makes a sequence of entries a tree, but for the targets of hard links. The same rules before writing
+/// and after reading.
 class TreeRules {
  public:
-  /// Nothing if the entry may follow those before it, else what is wrong. `entry` must live as long as this
-  /// object.
+  /// Nothing if the entry may follow those before it, else what is wrong.
   const char* problem_with(const IndexEntry& entry) {
     if (const char* problem = problem_with_place(entry)) return problem;
     if (const char* problem = problem_with_values(entry)) return problem;
-    last_ = &entry;
-    types_.emplace(entry.path, entry.type);
+    last_ = entry.path.view();
+    first_ = false;
+    if (entry.type == EntryType::Directory) directories_.insert(last_);
     return nullptr;
   }
 
  private:
-  const char* problem_with_place(const IndexEntry& entry) const {
-    if (last_ == nullptr) {
-      return entry.path.empty() && entry.type == EntryType::Directory ? nullptr
-                                                                      : "no root directory at the begin";
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
     }
-    if (entry.path <= last_->path) return "paths that are not in order";
-    const auto slash = entry.path.rfind('/');
+  };
+
+  const char* problem_with_place(const IndexEntry& entry) {
+    const std::string_view path = entry.path;
+    if (first_)
+      return path.empty() && entry.type == EntryType::Directory ? nullptr : "no root directory at the begin";
+    if (path <= last_) return "paths that are not in order";
+    const auto slash = path.rfind('/');
     // Its parent would look like the root's name.
     if (slash == 0) return "an absolute path";
-    const std::string_view parent =
-        slash == std::string::npos ? "" : std::string_view(entry.path).substr(0, slash);
-    const auto found = types_.find(parent);
-    if (found == types_.end() || found->second != EntryType::Directory)
-      return "an entry that is in no directory";
+    const std::string_view parent = slash == std::string_view::npos ? "" : path.substr(0, slash);
+    if (parent != parent_) {
+      if (!directories_.contains(parent)) return "an entry that is in no directory";
+      parent_ = parent;
+    }
     // The parent was checked, so only the last component is new.
-    const std::string_view name =
-        slash == std::string::npos ? entry.path : std::string_view(entry.path).substr(slash + 1);
+    const std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
     if (!is_path_component(name)) return "a name that cannot be";
-    if (entry.path.size() > RelPath::kMaxLength) return "a path that is too long";
-    const auto depth = static_cast<std::size_t>(std::ranges::count(entry.path, '/')) + 1;
+    if (path.size() > RelPath::kMaxLength) return "a path that is too long";
+    const auto depth = static_cast<std::size_t>(std::ranges::count(path, '/')) + 1;
     return depth > RelPath::kMaxDepth ? "a path that is too deep" : nullptr;
   }
 
-  const char* problem_with_values(const IndexEntry& entry) const {
+  static const char* problem_with_values(const IndexEntry& entry) {
     if ((entry.mode & ~kPermissionBits) != 0) return "a mode with other bits than permissions";
     if (entry.uid == kNobody || entry.gid == kNobody) return "an owner that is none";
     if (const char* problem = problem_with_xattrs(entry)) return problem;
     if (entry.type == EntryType::Regular && entry.size == 0 && entry.content != kEmpty)
       return "an empty file with content";
+    const std::string_view target = entry.link_target;
     if (entry.type == EntryType::Symlink &&
-        (entry.link_target.empty() || entry.link_target.size() > kMaxTargetBytes ||
-         entry.link_target.find('\0') != std::string::npos || entry.mode != 0777)) {
+        (target.empty() || target.size() > kMaxTargetBytes || target.find('\0') != std::string_view::npos ||
+         entry.mode != 0777)) {
       return "a symlink that cannot be";
     }
-    if (entry.type == EntryType::HardLink) {
-      const auto target = types_.find(entry.link_target);
-      const bool linkable = target != types_.end() &&
-                            (target->second == EntryType::Regular || target->second == EntryType::Symlink ||
-                             target->second == EntryType::Fifo);
-      if (!linkable) return "a hard link to nothing before it";
-    }
-    return nullptr;
+    return entry.type == EntryType::HardLink && target >= entry.path.view() ? kBadLink : nullptr;
   }
 
   static const char* problem_with_xattrs(const IndexEntry& entry) {
@@ -225,8 +267,10 @@ class TreeRules {
   }
 
   inline static const Digest kEmpty = hash_bytes("");
-  const IndexEntry* last_ = nullptr;
-  std::unordered_map<std::string_view, EntryType> types_;
+  bool first_ = true;
+  std::string last_;
+  std::string parent_;  // of the last entry; the root at first
+  std::unordered_set<std::string, Hash, std::equal_to<>> directories_;
 };
 
 /// What an entry of this type does not have must be as it was made: otherwise two values would have one
@@ -240,63 +284,193 @@ bool has_only_its_own(const IndexEntry& entry) {
          (!bare || (entry.mode == 0 && entry.uid == 0 && entry.gid == 0 && entry.xattrs.empty()));
 }
 
-}  // namespace
+[[noreturn]] void refuse(const char* problem, const IndexEntry& entry) {
+  throw Error(ErrorCode::InvalidInput,
+              fmt::format("not a tree: {} at \"{}\"", problem, printable(entry.path)));
+}
 
-std::string encode_index(const std::vector<IndexEntry>& entries) {
+void put_entry(std::string& out, const IndexEntry& entry) {
+  out += static_cast<char>(entry.type);
+  put_bytes(out, entry.path);
+  if (entry.type != EntryType::HardLink && entry.type != EntryType::Whiteout) put_attributes(out, entry);
+  if (entry.type == EntryType::Regular) {
+    put_varint(out, entry.size);
+    for (const std::uint8_t byte : entry.content.bytes()) out += static_cast<char>(byte);
+  }
+  if (entry.type == EntryType::Directory) out += static_cast<char>(entry.opaque ? 1 : 0);
+  if (entry.type == EntryType::Symlink || entry.type == EntryType::HardLink)
+    put_bytes(out, entry.link_target);
+}
+
+void put_time(std::string& out, const IndexEntry& entry) {
+  auto value = static_cast<std::uint64_t>(entry.mtime_ns);
+  for (std::size_t i = 0; i < sizeof value; ++i, value >>= 8) out += static_cast<char>(value & 0xFFU);
+}
+
+/// Gives the encoded index to `sink` in pieces.
+template <typename Sink>
+void emit_index(const std::vector<IndexEntry>& entries, Sink&& sink) {
+  if (entries.empty() || entries.size() > kMaxEntries)
+    throw Error(ErrorCode::InvalidInput, fmt::format("a tree cannot have {} entries", entries.size()));
   std::string out(kMagic);
   put_varint(out, entries.size());
   TreeRules rules;
+  for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
+    if (!has_only_its_own(*entry)) refuse("an entry with values of another type", *entry);
+    if (const char* problem = rules.problem_with(*entry)) refuse(problem, *entry);
+    if (entry->type == EntryType::HardLink) {
+      const auto target =
+          std::lower_bound(entries.begin(), entry, entry->link_target.view(),
+                           [](const IndexEntry& e, std::string_view p) { return e.path.view() < p; });
+      if (target == entry || !(target->path == entry->link_target) || !is_linkable(target->type))
+        refuse(kBadLink, *entry);
+    }
+    put_entry(out, *entry);
+    if (out.size() >= kPiece) {
+      sink(std::string_view(out));
+      out.clear();
+    }
+  }
+  sink(std::string_view(out));
+}
+
+template <typename Sink>
+void emit_times(const std::vector<IndexEntry>& entries, Sink&& sink) {
+  std::string out;
   for (const IndexEntry& entry : entries) {
-    const char* problem =
-        has_only_its_own(entry) ? rules.problem_with(entry) : "an entry with values of another type";
-    if (problem != nullptr) {
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("not a tree: {} at \"{}\"", problem, printable(entry.path)));
+    put_time(out, entry);
+    if (out.size() >= kPiece) {
+      sink(std::string_view(out));
+      out.clear();
     }
-    out += static_cast<char>(entry.type);
-    put_bytes(out, entry.path);
-    if (entry.type != EntryType::HardLink && entry.type != EntryType::Whiteout) put_attributes(out, entry);
-    if (entry.type == EntryType::Regular) {
-      put_varint(out, entry.size);
-      for (const std::uint8_t byte : entry.content.bytes()) out += static_cast<char>(byte);
-    }
-    if (entry.type == EntryType::Directory) out += static_cast<char>(entry.opaque ? 1 : 0);
-    if (entry.type == EntryType::Symlink || entry.type == EntryType::HardLink)
-      put_bytes(out, entry.link_target);
   }
-  if (entries.empty() || entries.size() > kMaxEntries) {
-    throw Error(ErrorCode::InvalidInput, fmt::format("a tree cannot have {} entries", entries.size()));
-  }
+  sink(std::string_view(out));
+}
+
+template <typename IndexSink, typename TimesSink>
+IndexSummary emit(const std::vector<IndexEntry>& entries, IndexSink&& index, TimesSink&& times) {
+  Hasher index_hash;
+  Hasher times_hash;
+  emit_index(entries, [&](std::string_view piece) {
+    index_hash.update(piece);
+    index(piece);
+  });
+  emit_times(entries, [&](std::string_view piece) {
+    times_hash.update(piece);
+    times(piece);
+  });
+  IndexSummary summary{index_hash.finish(), times_hash.finish(), entries.size(), 0};
+  for (const IndexEntry& entry : entries) summary.bytes += entry.size;
+  return summary;
+}
+
+}  // namespace
+
+std::string encode_index(const std::vector<IndexEntry>& entries) {
+  std::string out;
+  emit_index(entries, [&](std::string_view piece) { out += piece; });
   return out;
 }
 
-std::vector<IndexEntry> decode_index(std::string_view bytes) {
-  Reader reader(bytes);
-  if (!bytes.starts_with(kMagic)) corrupt("another file type or version");
-  reader.take(kMagic.size());
-  const std::uint64_t count = reader.varint();
-  // The shortest entry has three bytes; so the claim of a small file cannot make us allocate much.
-  if (count == 0 || count > kMaxEntries || count > reader.left() / 2)
-    corrupt("an impossible number of entries");
-  std::vector<IndexEntry> entries;
-  entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, reader.left() / 16 + 1)));
-  for (std::uint64_t i = 0; i < count; ++i) entries.push_back(read_entry(reader));
-  if (!reader.at_end()) corrupt("bytes after the last entry");
-  // Only now: the rules keep pointers into the entries, which must not move any more.
+IndexSummary write_index(const std::vector<IndexEntry>& entries, FdRef index, FdRef mtimes) {
+  return emit(
+      entries, [&](std::string_view piece) { write_all(index, piece); },
+      [&](std::string_view piece) { write_all(mtimes, piece); });
+}
+
+IndexSummary summarise(const std::vector<IndexEntry>& entries) {
+  const auto nowhere = [](std::string_view) {};
+  return emit(entries, nowhere, nowhere);
+}
+
+struct IndexReader::State {
+  Reader reader;
+  Reader again;  // the same from the start
+  std::uint64_t count = 0;
+  std::uint64_t done = 0;
   TreeRules rules;
-  for (const IndexEntry& entry : entries) {
-    if (const char* problem = rules.problem_with(entry)) corrupt(problem);
+  std::vector<std::string> link_targets;
+
+  void begin() {
+    begin(reader);
+    count = reader.varint();
+    // The shortest entry has three bytes; so the claim of a small file cannot make us allocate much.
+    if (count == 0 || count > kMaxEntries || count > reader.left() / 2)
+      corrupt("an impossible number of entries");
   }
+  static void begin(Reader& bytes) {
+    if (bytes.left() < kMagic.size() || bytes.take(kMagic.size()) != kMagic)
+      corrupt("another file type or version");
+  }
+
+  void end() {
+    if (!reader.at_end()) corrupt("bytes after the last entry");
+    if (!link_targets.empty()) check_links();
+  }
+
+  void check_links() {
+    std::ranges::sort(link_targets);
+    link_targets.erase(std::ranges::unique(link_targets).begin(), link_targets.end());
+    begin(again);
+    static_cast<void>(again.varint());
+    auto wanted = link_targets.begin();
+    for (std::uint64_t i = 0; i < count && wanted != link_targets.end(); ++i) {
+      const IndexEntry entry = read_entry(again);
+      if (entry.path.view() > *wanted) corrupt(kBadLink);
+      if (entry.path.view() != *wanted) continue;
+      if (!is_linkable(entry.type)) corrupt(kBadLink);
+      ++wanted;
+    }
+    if (wanted != link_targets.end()) corrupt(kBadLink);
+  }
+};
+
+IndexReader::IndexReader(std::string_view bytes)
+    : state_(new State{Reader(bytes), Reader(bytes), 0, 0, {}, {}}) {
+  state_->begin();
+}
+IndexReader::IndexReader(FdRef file) : state_(new State{Reader(file), Reader(file), 0, 0, {}, {}}) {
+  state_->begin();
+}
+IndexReader::IndexReader(IndexReader&&) noexcept = default;
+IndexReader::~IndexReader() = default;
+
+std::uint64_t IndexReader::count() const noexcept { return state_->count; }
+
+bool IndexReader::next(IndexEntry& entry) {
+  State& state = *state_;
+  if (state.done == state.count) return false;
+  entry = read_entry(state.reader);
+  if (const char* problem = state.rules.problem_with(entry)) corrupt(problem);
+  if (entry.type == EntryType::HardLink) state.link_targets.emplace_back(entry.link_target.view());
+  if (++state.done == state.count) state.end();
+  return true;
+}
+
+namespace {
+
+std::vector<IndexEntry> read_all(IndexReader reader, std::uint64_t bytes) {
+  constexpr std::uint64_t kUsualBytes = 16;
+  std::vector<IndexEntry> entries;
+  entries.reserve(static_cast<std::size_t>(std::min(reader.count(), bytes / kUsualBytes + 1)));
+  for (IndexEntry entry; reader.next(entry);) entries.push_back(std::move(entry));
   return entries;
+}
+
+}  // namespace
+
+std::vector<IndexEntry> decode_index(std::string_view bytes) {
+  return read_all(IndexReader(bytes), bytes.size());
+}
+
+std::vector<IndexEntry> read_index(FdRef file) {
+  return read_all(IndexReader(file), static_cast<std::uint64_t>(stat_fd(file).st_size));
 }
 
 std::string encode_mtimes(const std::vector<IndexEntry>& entries) {
   std::string out;
   out.reserve(entries.size() * sizeof(std::uint64_t));
-  for (const IndexEntry& entry : entries) {
-    auto value = static_cast<std::uint64_t>(entry.mtime_ns);
-    for (std::size_t i = 0; i < sizeof value; ++i, value >>= 8) out += static_cast<char>(value & 0xFFU);
-  }
+  emit_times(entries, [&](std::string_view piece) { out += piece; });
   return out;
 }
 

@@ -224,21 +224,19 @@ class Verifier {
       problems.push_back("its index is damaged or missing");
       return;
     }
-    const ObjectStore objects(layout_);
-    std::vector<IndexEntry> entries = decode_index(objects.load(record.index_object));
-    if (!bad_objects_.contains(record.mtimes_object) && present_.contains(record.mtimes_object)) {
-      apply_mtimes(entries, objects.load(record.mtimes_object));
-    }
+    const UniqueFd index = ObjectStore(layout_).open(record.index_object);
+    IndexReader reader(index);
     std::uint64_t bytes = 0;
     std::uint64_t lost = 0;
-    for (const IndexEntry& entry : entries) {
+    for (IndexEntry entry; reader.next(entry);) {
       bytes += entry.size;
       if (entry.type == EntryType::Regular && entry.size > 0 && object_is_bad(entry.content, name)) ++lost;
     }
-    if (entries.size() != record.entries || bytes != record.bytes)
+    if (reader.count() != record.entries || bytes != record.bytes)
       problems.push_back("its record is not of its index");
+    if (!times_fit(record, reader.count())) problems.push_back("its times are not of its index");
     if (lost > 0) problems.push_back(fmt::format("{} of its objects are damaged or missing", lost));
-    check_tree(record, entries);
+    check_tree(record, index);
   }
 
   bool object_is_bad(const Digest& object, const std::string& layer) {
@@ -252,7 +250,13 @@ class Verifier {
     return true;
   }
 
-  void check_tree(const LayerRecord& record, const std::vector<IndexEntry>& entries) {
+  [[nodiscard]] bool times_fit(const LayerRecord& record, std::uint64_t entries) const {
+    if (bad_objects_.contains(record.mtimes_object) || !present_.contains(record.mtimes_object)) return true;
+    const auto info = stat_at(objects_dir_, record.mtimes_object.hex());
+    return !info || static_cast<std::uint64_t>(info->st_size) == entries * sizeof(std::uint64_t);
+  }
+
+  void check_tree(const LayerRecord& record, FdRef index) {
     const std::string name = record.hash.hex();
     // A layer without its tree can be laid out again from its objects; where one is needed, the records say
     // so.
@@ -265,9 +269,10 @@ class Verifier {
       return;
     }
     try {
-      const std::vector<std::string> faults = mapped ? inside_.tree(record)
-                                                     : find_tree_faults(open_directory(layout_.trees(), name),
-                                                                        objects_dir_, entries, true, cancel_);
+      const std::vector<std::string> faults =
+          mapped ? inside_.tree(record)
+                 : find_tree_faults(open_directory(layout_.trees(), name), objects_dir_, IndexReader(index),
+                                    true, cancel_);
       ++report_.trees_checked;
       if (!faults.empty())
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));

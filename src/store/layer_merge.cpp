@@ -71,8 +71,10 @@ std::vector<IndexEntry> visible_tree(std::vector<IndexEntry> layer) {
   std::erase_if(layer, [](const IndexEntry& entry) { return entry.type == EntryType::Whiteout; });
   for (IndexEntry& entry : layer) {
     entry.opaque = false;
-    if (entry.path.empty())
-      std::erase_if(entry.xattrs, [](const auto& item) { return item.first == "user.karapace.ownership"; });
+    if (!entry.path.empty()) continue;
+    Xattrs xattrs = entry.xattrs;
+    std::erase_if(xattrs, [](const auto& item) { return item.first == "user.karapace.ownership"; });
+    entry.xattrs = std::move(xattrs);
   }
   return layer;
 }

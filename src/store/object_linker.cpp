@@ -129,18 +129,47 @@ void ObjectLinker::publish_copies() {
   }
 }
 
+bool ObjectLinker::adopt_as_new(FdRef dir, const std::string& name, const Digest& content) const {
+  return try_link_at(dir, name, objects_, content.hex()) == LinkResult::Linked;
+}
+
+bool ObjectLinker::is_object(FdRef file, const Digest& content) const {
+  const std::optional<struct stat> object = stat_at(objects_, content.hex());
+  const tree_io::FileInfo info = tree_io::info_of(file);
+  return object && object->st_dev == info.device && object->st_ino == info.inode;
+}
+
+UniqueFd ObjectLinker::bring_into_form(FdRef dir, const std::string& name, UniqueFd file,
+                                       const tree_io::FileInfo& info, const Attributes& wanted,
+                                       const std::vector<std::string>& dropped, bool shared) const {
+  const bool other_mode = tree_io::permissions(info.mode) != wanted.mode;
+  if (!other_mode && info.mtime_ns == wanted.mtime_ns && dropped.empty()) return file;
+  if (shared) {
+    const std::string temporary = temporary_name();
+    UniqueFd copy = tree_io::create_file(dir, temporary);
+    tree_io::copy_contents(file, copy);
+    apply_attributes(copy, wanted, flat_);
+    sync_file(copy);  // it is about to be an object
+    rename_at(dir, temporary, dir, name, Replace::Yes);
+    return copy;
+  }
+  for (const std::string& key : dropped) tree_io::erase_xattr(file, key);
+  if (other_mode) tree_io::set_mode(file, wanted.mode);
+  tree_io::set_mtime(file, wanted.mtime_ns);
+  return file;
+}
+
 Sharing ObjectLinker::adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
                             const Digest& content, bool may_share) {
   const std::string object_name = content.hex();
   const tree_io::FileInfo own = tree_io::info_of(file);
   for (int round = 0; round < kRounds; ++round) {
+    const LinkResult linked =
+        may_share ? try_link_at(dir, name, objects_, object_name) : LinkResult::NotPossible;
+    if (linked == LinkResult::Linked) return Sharing::NewObject;
     const std::optional<UniqueFd> object = open_object(objects_, object_name);
     if (!object) {
-      const LinkResult linked =
-          may_share ? try_link_at(dir, name, objects_, object_name) : LinkResult::NotPossible;
-      if (linked == LinkResult::Linked) return Sharing::NewObject;
-      // Another thread was faster, unless something that is no object has the name.
-      if (linked == LinkResult::Exists && open_object(objects_, object_name)) continue;
+      // Something that is no object has the name, or the file system cannot link.
       replace_object(dir, name, file, object_name, linked == LinkResult::Exists);
       return linked == LinkResult::Exists ? Sharing::NewObject : Sharing::OwnCopy;
     }
@@ -155,8 +184,7 @@ Sharing ObjectLinker::adopt(FdRef dir, const std::string& name, FdRef file, cons
     if (!may_share) return Sharing::OwnCopy;
     if (agree(info, *object, attributes)) {
       const std::string temporary = temporary_name();
-      const LinkResult linked = try_link_at(objects_, object_name, dir, temporary);
-      if (linked != LinkResult::Linked) return Sharing::OwnCopy;
+      if (try_link_at(objects_, object_name, dir, temporary) != LinkResult::Linked) return Sharing::OwnCopy;
       rename_into_place(dir, temporary, dir, name);
       return Sharing::Linked;
     }

@@ -44,6 +44,20 @@ class ObjectLinker {
   /// Copies that adopt had to make get their names when they are durable, all at once: now.
   void publish_copies();
 
+  /// The usual case of adopt without opening anything: `name` in `dir` becomes the object, if there is none
+  /// yet.
+  [[nodiscard]] bool adopt_as_new(FdRef dir, const std::string& name, const Digest& content) const;
+
+  /// True if `file` is the object's inode.
+  [[nodiscard]] bool is_object(FdRef file, const Digest& content) const;
+
+  /// Gives `name`, open as `file` with the attributes `info`, those that are wanted and takes `dropped` from
+  /// it. A file that is `shared` has names whose owners rely on it as it is, and is replaced by a copy.
+  /// Returns what is open on `name` then.
+  [[nodiscard]] UniqueFd bring_into_form(FdRef dir, const std::string& name, UniqueFd file,
+                                         const tree_io::FileInfo& info, const Attributes& wanted,
+                                         const std::vector<std::string>& dropped, bool shared) const;
+
   /// Makes the new file `name` in `dir` from the object. `size` is what the object must have.
   Sharing place(FdRef dir, const std::string& name, const Attributes& attributes, const Digest& content,
                 std::uint64_t size, bool may_share) const;

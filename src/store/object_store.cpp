@@ -83,6 +83,13 @@ UniqueFd ObjectStore::open(const Digest& digest) const {
   return std::move(*file);
 }
 
+UniqueFd ObjectStore::open_verified(const Digest& digest) const {
+  UniqueFd file = open(digest);
+  if (const Digest found = hash_file(file); found != digest)
+    throw CorruptError("object", digest.hex(), found.hex());
+  return file;
+}
+
 std::vector<Digest> ObjectStore::list() const {
   std::vector<Digest> digests;
   for (const DirectoryEntry& entry : list_directory(dir_)) {

@@ -14,12 +14,13 @@ namespace {
 
 /// Outside of the user namespace a capability names the namespace's root, inside it does not. Both are the
 /// same to us.
-void forget_capability_values(std::vector<IndexEntry>& entries) {
-  for (IndexEntry& entry : entries) {
-    for (auto& [key, value] : entry.xattrs) {
-      if (key == "security.capability") value.clear();
-    }
+void forget_capability_value(IndexEntry& entry) {
+  if (entry.xattrs.empty()) return;
+  Xattrs xattrs = entry.xattrs;
+  for (auto& [key, value] : xattrs) {
+    if (key == "security.capability") value.clear();
   }
+  entry.xattrs = std::move(xattrs);
 }
 
 bool has_right_content(FdRef tree, FdRef objects, const IndexEntry& entry) {
@@ -32,37 +33,34 @@ bool has_right_content(FdRef tree, FdRef objects, const IndexEntry& entry) {
   return hash_file(open_beneath(tree, entry.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)) == entry.content;
 }
 
+/// Content apart: it is compared by inode, and most of it without reading.
+bool looks_right(IndexEntry wanted, IndexEntry& seen, bool flat) {
+  wanted.content = Digest();
+  forget_capability_value(wanted);
+  forget_capability_value(seen);
+  return same_tree_entry(wanted, seen, flat);
+}
+
 }  // namespace
 
-std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries,
-                                          bool flat, const CancelToken& cancel, std::size_t limit) {
+std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects, IndexReader index, bool flat,
+                                          const CancelToken& cancel, std::size_t limit) {
   std::vector<std::string> faults;
   std::vector<IndexEntry> found = scan_tree(tree, flat, false, 2, cancel, &faults);
-  std::vector<IndexEntry> expected = entries;
-  forget_capability_values(found);
-  forget_capability_values(expected);
-  // Contents are compared below, most of them without reading.
-  for (IndexEntry& entry : expected) entry.content = Digest();
-  auto wanted = expected.begin();
   auto seen = found.begin();
-  while ((wanted != expected.end() || seen != found.end()) && faults.size() < limit) {
-    const bool missing = seen == found.end() || (wanted != expected.end() && wanted->path < seen->path);
-    const bool extra = !missing && (wanted == expected.end() || seen->path < wanted->path);
-    if (missing || extra) {
-      faults.push_back(printable(missing ? wanted->path : seen->path));
-    } else if (!same_tree_entry(*wanted, *seen, flat)) {
-      faults.push_back(printable(wanted->path));
-    }
-    if (!extra) ++wanted;
-    if (!missing) ++seen;
-  }
-  for (const IndexEntry& entry : entries) {
-    if (faults.size() >= limit) break;
+  const auto add_extra = [&](std::string_view before) {
+    for (; seen != found.end() && seen->path.view() < before; ++seen) faults.push_back(printable(seen->path));
+  };
+  for (IndexEntry wanted; faults.size() < limit && index.next(wanted);) {
     cancel.check();
-    if (entry.type != EntryType::Regular || std::ranges::find(faults, printable(entry.path)) != faults.end())
-      continue;
-    if (!has_right_content(tree, objects, entry)) faults.push_back(printable(entry.path));
+    add_extra(wanted.path);
+    const bool is_there = seen != found.end() && seen->path == wanted.path;
+    const bool right = is_there && looks_right(wanted, *seen, flat) &&
+                       (wanted.type != EntryType::Regular || has_right_content(tree, objects, wanted));
+    if (!right) faults.push_back(printable(wanted.path));
+    if (is_there) ++seen;
   }
+  for (; seen != found.end() && faults.size() < limit; ++seen) faults.push_back(printable(seen->path));
   if (faults.size() > limit) faults.resize(limit);
   return faults;
 }

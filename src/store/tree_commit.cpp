@@ -14,7 +14,9 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/commit.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "object_linker.hpp"
+#include "tree_finish.hpp"
 #include "tree_walk.hpp"
 
 namespace karapace::store {
@@ -23,16 +25,20 @@ namespace {
 constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
 constexpr const char* kFresh = "fresh";
 constexpr const char* kCopies = "copies";
+constexpr const char* kIndex = "index";
+constexpr const char* kMtimes = "mtimes";
+constexpr const char* kNoted = "noted";
 // A tree of root's files alone has the same index flat and mapped, and lies on the disk under different ids.
 // The mark gives it two names, so that one store can hold both.
 constexpr const char* kOwnershipMark = "user.karapace.ownership";
 constexpr const char* kMapped = "mapped";
 
-void set_mark(tree_io::Xattrs& xattrs, bool flat) {
+Xattrs marked(Xattrs xattrs, bool flat) {
   std::erase_if(xattrs, [](const auto& item) { return item.first == kOwnershipMark; });
-  if (flat) return;
+  if (flat) return xattrs;
   xattrs.emplace_back(kOwnershipMark, kMapped);
   std::ranges::sort(xattrs);
+  return xattrs;
 }
 
 /// A root directory as it is on disk.
@@ -48,9 +54,8 @@ struct RootAttributes {
 RootAttributes root_attributes(FdRef dir, bool flat) {
   const tree_io::FileInfo info = tree_io::info_of(dir);
   SplitXattrs split = split_xattrs(tree_io::read_xattrs(dir), flat, "");
-  set_mark(split.kept, true);
-  return {tree_io::permissions(info.mode), flat ? 0 : info.uid, flat ? 0 : info.gid, std::move(split.kept),
-          split.opaque};
+  return {tree_io::permissions(info.mode), flat ? 0 : info.uid, flat ? 0 : info.gid,
+          marked(std::move(split.kept), true), split.opaque};
 }
 
 /// Builds make the first upper directory outside the user namespace, where they cannot give it to root.
@@ -71,12 +76,30 @@ void make_fresh(FdRef staging, const RootAttributes& attributes, std::int64_t mt
                    flat);
 }
 
-void write_staged(FdRef staging, const std::string& name, std::string_view content) {
+UniqueFd create_staged(FdRef staging, const std::string& name) {
   UniqueFd file = tree_io::create_file(staging, name);
-  write_all(file, content);
   // The engine outside reads it under another id.
   tree_io::set_mode(file, 0444);
-  file.close();
+  return file;
+}
+
+/// Positions as four bytes each, low byte first.
+void write_noted(FdRef staging, const std::vector<std::uint8_t>& flags) {
+  std::string bytes;
+  for (std::uint32_t index = 0; index < flags.size(); ++index) {
+    if ((flags[index] & kHasNotes) == 0) continue;
+    for (unsigned shift = 0; shift < 32; shift += 8) bytes += static_cast<char>((index >> shift) & 0xFFU);
+  }
+  write_all(create_staged(staging, kNoted), bytes);
+}
+
+std::vector<std::uint32_t> read_noted(FdRef staging) {
+  constexpr std::size_t kBytes = sizeof(std::uint32_t);
+  const std::string bytes = read_file_at(staging, kNoted, kMaxIndex);
+  std::vector<std::uint32_t> noted(bytes.size() / kBytes);
+  for (std::size_t i = 0; i < noted.size() * kBytes; ++i)
+    noted[i / kBytes] |= std::uint32_t{static_cast<std::uint8_t>(bytes[i])} << (8 * (i % kBytes));
+  return noted;
 }
 
 class Preparer {
@@ -87,11 +110,11 @@ class Preparer {
     copies_ = open_directory(staging_, kCopies);
   }
 
-  std::vector<IndexEntry> run(ProgressSink& progress, const CancelToken& cancel) {
+  Walk run(ProgressSink& progress, const CancelToken& cancel) {
     for_each_file(
-        upper_, walk_, options_.threads, [this](FdRef dir, std::size_t index) { read_file(dir, index); },
-        progress, cancel);
-    return sort_entries(std::move(walk_.entries));
+        upper_, walk_.entries, options_.threads,
+        [this](FdRef dir, std::size_t index) { read_file(dir, index); }, progress, cancel);
+    return std::move(walk_);
   }
 
  private:
@@ -103,11 +126,13 @@ class Preparer {
       throw Error(ErrorCode::Conflict, "it changed while it was read",
                   "Stop what writes to it and try again.");
     }
-    entry.xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path).kept;
+    SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
+    entry.xattrs = std::move(xattrs.kept);
     entry.content = hash_unchanging(file, info);
     const bool own_object =
-        walk_.flags[index] != kGroupHead && is_shareable(mode_on_disk(entry.mode, options_.flat));
+        (walk_.flags[index] & kGroupHead) == 0 && is_shareable(mode_on_disk(entry.mode, options_.flat));
     if (entry.size > 0 && !own_object) stage_copy(file, entry.content.hex());
+    if (!xattrs.dropped.empty()) walk_.flags[index] |= kHasNotes;
   }
 
   /// Now and not in step 4, because it needs space.
@@ -133,20 +158,21 @@ class Preparer {
 
 /// What is staged under `name`, or has got its name as an object already: not every file system keeps the
 /// order of names over a power cut.
-std::string staged_bytes(FdRef staging, const char* name, FdRef objects, const Digest& expected) {
-  auto bytes = try_read_file_at(staging, name, kMaxIndex);
-  if (!bytes) bytes = try_read_file_at(objects, expected.hex(), kMaxIndex);
+UniqueFd open_staged(FdRef staging, const char* name, FdRef objects, const Digest& expected) {
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  auto file = try_open_beneath(staging, name, kFlags);
+  if (!file) file = try_open_beneath(objects, expected.hex(), kFlags);
   const std::string what = std::string("the staged ") + name;
-  if (!bytes) throw CorruptError(what, expected.hex(), "nothing");
-  if (const Digest found = hash_bytes(*bytes); found != expected)
+  if (!file) throw CorruptError(what, expected.hex(), "nothing");
+  if (const Digest found = hash_file(*file); found != expected)
     throw CorruptError(what, expected.hex(), found.hex());
-  return std::move(*bytes);
+  return std::move(*file);
 }
 
-std::vector<IndexEntry> staged_index(FdRef staging, FdRef objects, const SwitchPlan& plan) {
-  std::vector<IndexEntry> entries = decode_index(staged_bytes(staging, "index", objects, *plan.layer));
-  apply_mtimes(entries, staged_bytes(staging, "mtimes", objects, plan.mtimes));
-  return entries;
+KnownTree staged_tree(FdRef staging, FdRef objects, const SwitchPlan& plan, bool begun) {
+  KnownTree tree{read_index(open_staged(staging, kIndex, objects, *plan.layer)), read_noted(staging), begun};
+  apply_mtimes(tree.entries, read_all(open_staged(staging, kMtimes, objects, plan.mtimes), kMaxIndex));
+  return tree;
 }
 
 bool is_inode(FdRef dir, const char* name, std::uint64_t inode) {
@@ -169,7 +195,7 @@ void complete_objects(FdRef root, FdRef staging, const SwitchPlan& plan) {
   const UniqueFd objects = open_directory(root, "store/objects");
   if (!tree) return;
   publish_copies(staging, objects);
-  link_missing_objects(*tree, objects, decode_index(staged_bytes(staging, "index", objects, *plan.layer)),
+  link_missing_objects(*tree, objects, read_index(open_staged(staging, kIndex, objects, *plan.layer)),
                        plan.flat);
 }
 
@@ -182,7 +208,7 @@ bool is_upper_clean(FdRef upper, FdRef below, bool flat, std::uint32_t build_uid
 }
 
 void discard_preparation(FdRef staging) {
-  for (const char* name : {kFresh, kCopies, "index", "mtimes"}) remove_tree_at(staging, name);
+  for (const char* name : {kFresh, kCopies, kIndex, kMtimes, kNoted}) remove_tree_at(staging, name);
 }
 
 void stage_fresh_upper(FdRef staging, FdRef below, bool flat) {
@@ -201,21 +227,19 @@ CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef 
   IndexEntry& root = walk.entries.front();
   root.uid = own.uid;
   root.gid = own.gid;
-  set_mark(root.xattrs, options.flat);
+  root.xattrs = marked(root.xattrs, options.flat);
   const tree_io::FileInfo info = tree_io::info_of(upper);
   make_fresh(staging, own, info.mtime_ns, options.flat);
-  const std::vector<IndexEntry> entries =
-      Preparer(upper, staging, objects, options, std::move(walk)).run(progress, cancel);
+  walk = Preparer(upper, staging, objects, options, std::move(walk)).run(progress, cancel);
 
-  const std::string index = encode_index(entries);
-  const std::string mtimes = encode_mtimes(entries);
-  write_staged(staging, "index", index);
-  write_staged(staging, "mtimes", mtimes);
+  const IndexSummary summary =
+      write_index(walk.entries, create_staged(staging, kIndex), create_staged(staging, kMtimes));
+  write_noted(staging, walk.flags);
   result.changed = true;
-  result.hash = hash_bytes(index);
-  result.mtimes = hash_bytes(mtimes);
-  result.entries = entries.size();
-  for (const IndexEntry& entry : entries) result.bytes += entry.size;
+  result.hash = summary.hash;
+  result.mtimes = summary.mtimes;
+  result.entries = summary.entries;
+  result.bytes = summary.bytes;
   result.upper_inode = info.inode;
   return result;
 }
@@ -226,7 +250,8 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
   const std::optional<SwitchPlan> plan = read_switch_plan(staging);
   if (!plan) throw Error(ErrorCode::NotFound, "operation " + op_id + " has no plan");
   const UniqueFd environment = open_directory(root, "env/" + plan->env_id);
-  if (is_inode(environment, "upper", plan->upper_inode)) exchange_at(environment, "upper", staging, kFresh);
+  const bool begun = !is_inode(environment, "upper", plan->upper_inode);
+  if (!begun) exchange_at(environment, "upper", staging, kFresh);
   if (!plan->layer) return;
   if (!is_inode(staging, kFresh, plan->upper_inode)) return complete_objects(root, staging, *plan);
   // A tree of that name has the same files, and others may be using it: ours goes with the staging directory.
@@ -235,14 +260,14 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
   if (exists_at(trees, plan->layer->hex())) return;
 
   publish_copies(staging, objects);
-  const std::vector<IndexEntry> entries = staged_index(staging, objects, *plan);
+  const KnownTree known = staged_tree(staging, objects, *plan, begun);
   const UniqueFd tree = open_directory(staging, kFresh);
-  const IndexEntry& top = entries.front();
+  const IndexEntry& top = known.entries.front();
   if (!plan->flat) {
     tree_io::set_owner(tree, "", top.uid, top.gid);
     tree_io::write_xattr(tree, kOwnershipMark, kMapped);
   }
-  seal_known_tree(tree, objects, entries, plan->flat, progress, cancel);
+  finish_tree(tree, objects, known, plan->flat, progress, cancel);
   rename_at(staging, kFresh, trees, plan->layer->hex(), Replace::No);
 }
 

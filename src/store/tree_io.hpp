@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "karapace/base/unique_fd.hpp"
+#include "karapace/store/packed_bytes.hpp"
 
 namespace karapace::store::tree_io {
 
@@ -47,7 +48,7 @@ void set_owner(FdRef dir, const std::string& name, std::uint32_t uid, std::uint3
 void set_mtime(FdRef file, std::int64_t mtime_ns);
 void set_mtime_at(FdRef dir, const std::string& name, std::int64_t mtime_ns);
 
-using Xattrs = std::vector<std::pair<std::string, std::string>>;
+using Xattrs = store::Xattrs;
 /// Of an open file or directory, sorted by name. The values of user.overlay.origin and .impure are left out.
 [[nodiscard]] Xattrs read_xattrs(FdRef file);
 void write_xattr(FdRef file, const std::string& key, const std::string& value);

@@ -18,7 +18,7 @@ namespace {
 class TreeWriter {
  public:
   TreeWriter(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat)
-      : entries_(entries), linker_(objects, flat), target_(target), flat_(flat) {
+      : entries_(entries), linker_(objects, flat), target_(target), flat_(flat), cursor_(target) {
     for (const IndexEntry& entry : entries) {
       if (entry.type == EntryType::HardLink) group_heads_.insert(entry.link_target);
     }
@@ -47,7 +47,7 @@ class TreeWriter {
 
   void write(const IndexEntry& entry) {
     if (entry.path.empty()) return;
-    const FdRef dir = directory_of(entry);
+    const FdRef dir = cursor_.directory_of(entry);
     const std::string name = name_of(entry);
     switch (entry.type) {
       case EntryType::Directory:
@@ -103,25 +103,13 @@ class TreeWriter {
                  });
   }
 
-  /// Neighbours in the index are mostly in one directory.
-  FdRef directory_of(const IndexEntry& entry) {
-    const auto slash = entry.path.rfind('/');
-    std::string path = slash == std::string::npos ? std::string() : entry.path.substr(0, slash);
-    if (!current_ || path != current_path_) {
-      current_ = tree_io::open_tree_dir(target_, path);
-      current_path_ = std::move(path);
-    }
-    return current_;
-  }
-
   const std::vector<IndexEntry>& entries_;
   ObjectLinker linker_;
   FdRef target_;
   bool flat_;
   tree_io::FileInfo own_;
   std::unordered_set<std::string_view> group_heads_;
-  UniqueFd current_;
-  std::string current_path_;
+  DirectoryCursor cursor_;
 };
 
 }  // namespace

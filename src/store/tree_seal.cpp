@@ -25,41 +25,19 @@ constexpr std::int64_t kNanoseconds = 1'000'000'000;
 
 class Sealer {
  public:
-  /// `known` has the contents if they were hashed before; sorted by path.
-  Sealer(FdRef tree, FdRef objects, const SealOptions& options, Walk walk,
-         const std::vector<IndexEntry>* known = nullptr)
-      : tree_(tree),
-        linker_(objects, options.flat),
-        options_(options),
-        walk_(std::move(walk)),
-        known_(known) {
-    if (known_ == nullptr) return;
-    // An earlier try that died may have changed the times of directories.
-    for (IndexEntry& entry : walk_.entries) {
-      if (entry.type == EntryType::Directory) entry.mtime_ns = known_entry(entry).mtime_ns;
-    }
-  }
+  Sealer(FdRef tree, FdRef objects, const SealOptions& options, Walk walk)
+      : tree_(tree), linker_(objects, options.flat), options_(options), walk_(std::move(walk)) {}
 
   SealedTree run(ProgressSink& progress, const CancelToken& cancel) {
     for_each_file(
-        tree_, walk_, options_.threads, [this](FdRef dir, std::size_t index) { seal_file(dir, index); },
-        progress, cancel);
+        tree_, walk_.entries, options_.threads,
+        [this](FdRef dir, std::size_t index) { seal_file(dir, index); }, progress, cancel);
     linker_.publish_copies();
-    // Deepest last in the walk, so this goes bottom up; and after the files, which change the times of
-    // directories.
-    for (auto batch = walk_.batches.rbegin(); batch != walk_.batches.rend(); ++batch) seal_others(*batch);
+    seal_others();
+    // Sorted, so this goes bottom up; and after the files, which change the times of directories.
     for (std::size_t index = walk_.entries.size(); index-- > 0;) seal_directory(walk_.entries[index]);
     take_group_times();
-    const std::vector<IndexEntry> entries = sort_entries(std::move(walk_.entries));
-    SealedTree result;
-    result.index = encode_index(entries);
-    result.mtimes = encode_mtimes(entries);
-    result.hash = hash_bytes(result.index);
-    result.entries = entries.size();
-    for (const IndexEntry& entry : entries) result.bytes += entry.size;
-    result.objects_new = objects_new_;
-    result.objects_shared = objects_shared_;
-    return result;
+    return {std::move(walk_.entries), objects_new_, objects_shared_};
   }
 
  private:
@@ -78,41 +56,20 @@ class Sealer {
                   "Stop what writes to it and try again.");
     }
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
-    entry.content = known_ != nullptr ? known_content(entry) : hash_unchanging(file, info);
+    entry.content = hash_unchanging(file, info);
     entry.mtime_ns = final_mtime(entry);
     const Attributes wanted{mode_on_disk(entry.mode, options_.flat), info.uid, info.gid, entry.mtime_ns,
                             xattrs.kept};
-    const bool differs = tree_io::permissions(info.mode) != wanted.mode || info.mtime_ns != wanted.mtime_ns ||
-                         !xattrs.dropped.empty();
-    if (differs && flags == kShared) {
-      file = replace_by_copy(dir, name, file, wanted);
-    } else if (differs) {
-      for (const std::string& key : xattrs.dropped) tree_io::erase_xattr(file, key);
-      if (tree_io::permissions(info.mode) != wanted.mode) tree_io::set_mode(file, wanted.mode);
-      tree_io::set_mtime(file, wanted.mtime_ns);
-    }
+    file = linker_.bring_into_form(dir, name, std::move(file), info, wanted, xattrs.dropped,
+                                   (flags & kShared) != 0);
     if (entry.size > 0)
       count(linker_.adopt(dir, name, file, wanted, entry.content, may_share(flags, wanted)));
     entry.xattrs = std::move(xattrs.kept);
   }
 
-  [[nodiscard]] const IndexEntry& known_entry(const IndexEntry& entry) const {
-    const auto found = std::ranges::lower_bound(*known_, entry.path, {}, &IndexEntry::path);
-    if (found == known_->end() || found->path != entry.path || found->type != entry.type)
-      throw Error(ErrorCode::Conflict, "it changed after it was read");
-    return *found;
-  }
-
-  [[nodiscard]] Digest known_content(const IndexEntry& entry) const {
-    const IndexEntry& known = known_entry(entry);
-    if (known.size != entry.size || known.mtime_ns != entry.mtime_ns)
-      throw Error(ErrorCode::Conflict, "it changed after it was read");
-    return known.content;
-  }
-
   /// A group's file stays apart from its object: see seal_tree's comment.
   static bool may_share(std::uint8_t flags, const Attributes& attributes) {
-    return flags != kGroupHead && is_shareable(attributes.mode);
+    return (flags & kGroupHead) == 0 && is_shareable(attributes.mode);
   }
 
   void count(Sharing sharing) {
@@ -120,28 +77,15 @@ class Sealer {
     if (sharing == Sharing::Linked) ++objects_shared_;
   }
 
-  /// The file has names outside the tree, whose owners rely on it as it is.
-  [[nodiscard]] UniqueFd replace_by_copy(FdRef dir, const std::string& name, FdRef file,
-                                         const Attributes& wanted) const {
-    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(12);
-    UniqueFd copy = tree_io::create_file(dir, temporary);
-    tree_io::copy_contents(file, copy);
-    apply_attributes(copy, wanted, options_.flat);
-    sync_file(copy);  // it is about to be an object
-    rename_at(dir, temporary, dir, name, Replace::Yes);
-    return copy;
-  }
-
   /// Symlinks, FIFOs and whiteouts.
-  void seal_others(const Batch& batch) {
-    UniqueFd dir;
-    for (std::uint32_t i = batch.begin; i < batch.end; ++i) {
-      IndexEntry& entry = walk_.entries[i];
+  void seal_others() {
+    DirectoryCursor cursor(tree_);
+    for (IndexEntry& entry : walk_.entries) {
       const bool link = entry.type == EntryType::Symlink;
       if (!link && entry.type != EntryType::Fifo && entry.type != EntryType::Whiteout) continue;
-      if (!dir) dir = tree_io::open_tree_dir(tree_, walk_.entries[batch.directory].path);
+      const FdRef dir = cursor.directory_of(entry);
       const std::string name = name_of(entry);
-      if (!link && entry.type == EntryType::Fifo && mode_on_disk(entry.mode, options_.flat) != entry.mode) {
+      if (entry.type == EntryType::Fifo && mode_on_disk(entry.mode, options_.flat) != entry.mode) {
         tree_io::set_mode(tree_io::open_entry(dir, name), mode_on_disk(entry.mode, options_.flat));
       }
       if (final_mtime(entry) != entry.mtime_ns) tree_io::set_mtime_at(dir, name, final_mtime(entry));
@@ -177,27 +121,9 @@ class Sealer {
   ObjectLinker linker_;
   SealOptions options_;
   Walk walk_;
-  const std::vector<IndexEntry>* known_;
   std::atomic<std::uint64_t> objects_new_{0};
   std::atomic<std::uint64_t> objects_shared_{0};
 };
-
-/// An earlier try may have died between making a file and giving it its name.
-bool remove_strays(FdRef tree, const Walk& walk, const std::vector<IndexEntry>& known) {
-  bool found = false;
-  for (const IndexEntry& entry : walk.entries) {
-    if (std::ranges::binary_search(known, entry.path, {}, &IndexEntry::path)) continue;
-    const std::string name = name_of(entry);
-    if (entry.type == EntryType::Directory || !name.starts_with(kTemporaryPrefix))
-      throw Error(ErrorCode::Conflict,
-                  fmt::format("\"{}\" appeared after it was read", printable(entry.path)));
-    const std::string parent =
-        entry.path.substr(0, entry.path.size() - std::min(entry.path.size(), name.size() + 1));
-    unlink_at(tree_io::open_tree_dir(tree, parent), name);
-    found = true;
-  }
-  return found;
-}
 
 }  // namespace
 
@@ -216,30 +142,6 @@ SealedTree seal_tree(FdRef tree, FdRef objects, const SealOptions& options, Prog
   // Files become objects, and an object's bytes must never get lost under its name.
   sync_filesystem(tree);
   return Sealer(tree, objects, options, std::move(walk)).run(progress, cancel);
-}
-
-void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
-                     ProgressSink& progress, const CancelToken& cancel) {
-  Walk walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
-  if (remove_strays(tree, walk, known)) walk = walk_tree(tree, WalkOptions{flat, nullptr}, cancel);
-  static_cast<void>(
-      Sealer(tree, objects, SealOptions{.flat = flat}, std::move(walk), &known).run(progress, cancel));
-}
-
-void link_missing_objects(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries, bool flat) {
-  ObjectLinker linker(objects, flat);
-  for (const IndexEntry& entry : entries) {
-    if (entry.type != EntryType::Regular || entry.size == 0 || exists_at(objects, entry.content.hex()))
-      continue;
-    const std::size_t slash = entry.path.rfind('/');
-    const UniqueFd dir =
-        tree_io::open_tree_dir(tree, slash == std::string::npos ? "" : entry.path.substr(0, slash));
-    const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
-    const tree_io::FileInfo info = tree_io::info_of(file);
-    if (hash_file(file) != entry.content) continue;  // verification tells
-    linker.adopt(dir, name_of(entry), file, {}, entry.content, info.links == 1 && is_shareable(info.mode));
-  }
-  linker.publish_copies();
 }
 
 void publish_tree(FdRef staging, const std::string& name, FdRef trees, const Digest& hash) {
@@ -263,8 +165,8 @@ std::vector<IndexEntry> scan_tree(FdRef tree, bool flat, bool hash_contents, uns
     entry.xattrs = split_xattrs(tree_io::read_xattrs(file), flat, entry.path).kept;
     entry.content = hash_unchanging(file, tree_io::info_of(file));
   };
-  for_each_file(tree, walk, threads, scan_file, no_progress(), cancel);
-  return sort_entries(std::move(walk.entries));
+  for_each_file(tree, walk.entries, threads, scan_file, no_progress(), cancel);
+  return std::move(walk.entries);
 }
 
 }  // namespace karapace::store

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <unordered_map>
 
@@ -60,6 +61,7 @@ class Walker {
       visit(directories_[next]);
     }
     group_hard_links();
+    sort();
     return std::move(walk_);
   }
 
@@ -77,34 +79,30 @@ class Walker {
   }
 
   void visit(std::uint32_t index) {
-    const std::string path = walk_.entries[index].path;
+    const std::string path(walk_.entries[index].path.view());
     with_context([&] { return fmt::format("reading \"{}\"", printable(path)); },
                  [&] {
                    const UniqueFd dir = tree_io::open_tree_dir(tree_, path);
                    SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
                    walk_.entries[index].xattrs = std::move(xattrs.kept);
                    walk_.entries[index].opaque = xattrs.opaque;
-                   const auto begin = static_cast<std::uint32_t>(walk_.entries.size());
+                   if (!xattrs.dropped.empty()) walk_.flags[index] = kHasNotes;
                    for (const DirectoryEntry& entry : list_directory(dir)) visit_name(dir, path, entry.name);
-                   const auto end = static_cast<std::uint32_t>(walk_.entries.size());
-                   for (std::uint32_t from = begin; from < end; from += kFilesPerBatch) {
-                     walk_.batches.push_back(Batch{index, from, std::min(end, from + kFilesPerBatch)});
-                   }
                  });
   }
 
   void visit_name(FdRef dir, const std::string& parent, const std::string& name) {
     const tree_io::FileInfo info = tree_io::info_at(dir, name);
     IndexEntry entry;
-    entry.path = parent.empty() ? name : parent + "/" + name;
-    check_path(entry.path);
+    const std::string path = parent.empty() ? name : parent + "/" + name;
+    check_path(path);
+    entry.path = path;
     if (info.device != device_) refuse(entry.path, "is on another file system", "Unmount it and try again.");
     take_attributes(entry, info);
     switch (info.mode & S_IFMT) {
       case S_IFREG:
         entry.type = EntryType::Regular;
         entry.size = info.size;
-        ++walk_.files;
         note_links(info);
         break;
       case S_IFDIR:
@@ -166,7 +164,8 @@ class Walker {
         for (const std::uint32_t index : names.entries) walk_.flags[index] = kShared;
         continue;
       }
-      std::ranges::sort(names.entries, {}, [&](std::uint32_t index) { return walk_.entries[index].path; });
+      std::ranges::sort(names.entries, {},
+                        [&](std::uint32_t index) { return walk_.entries[index].path.view(); });
       const std::uint32_t head = names.entries.front();
       walk_.flags[head] = kGroupHead;
       for (const std::uint32_t index : names.entries) {
@@ -175,8 +174,28 @@ class Walker {
     }
   }
 
+  void sort() {
+    std::vector<std::uint32_t> order(walk_.entries.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::sort(order, {}, [&](std::uint32_t index) { return walk_.entries[index].path.view(); });
+    // In place, along the cycles of the permutation: a second list would double the memory.
+    for (std::uint32_t start = 0; start < order.size(); ++start) {
+      if (order[start] == start) continue;
+      IndexEntry first = std::move(walk_.entries[start]);
+      const std::uint8_t first_flags = walk_.flags[start];
+      std::uint32_t to = start;
+      for (std::uint32_t from = order[to]; from != start; to = from, from = order[to]) {
+        walk_.entries[to] = std::move(walk_.entries[from]);
+        walk_.flags[to] = walk_.flags[from];
+        order[to] = to;
+      }
+      walk_.entries[to] = std::move(first);
+      walk_.flags[to] = first_flags;
+      order[to] = to;
+    }
+  }
+
   void make_hard_link(IndexEntry& entry, const IndexEntry& head) {
-    if (entry.type == EntryType::Regular) --walk_.files;
     IndexEntry link;
     link.path = std::move(entry.path);
     link.type = EntryType::HardLink;
@@ -209,19 +228,41 @@ struct Shared {
   }
 };
 
-bool has_work(const Walk& walk, const Batch& batch) {
-  for (std::uint32_t i = batch.begin; i < batch.end; ++i) {
-    if (walk.entries[i].type == EntryType::Regular) return true;
+/// Neighbours that lie in one directory, some of them regular files.
+struct Batch {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+};
+
+struct Batches {
+  std::vector<Batch> list;
+  std::uint64_t files = 0;
+};
+
+Batches make_batches(const std::vector<IndexEntry>& entries) {
+  Batches batches;
+  std::string_view parent;
+  std::uint32_t files = kFilesPerBatch;  // of the last batch: the first file begins one
+  for (std::uint32_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].type != EntryType::Regular) continue;
+    ++batches.files;
+    if (files >= kFilesPerBatch || parent_of(entries[i]) != parent) {
+      parent = parent_of(entries[i]);
+      files = 0;
+      batches.list.push_back({i, i});
+    }
+    // Between them lies nothing but entries of other types.
+    batches.list.back().end = i + 1;
+    ++files;
   }
-  return false;
+  return batches;
 }
 
-void work_on_batch(FdRef tree, const Walk& walk, const Batch& batch, const FileWork& work, Shared& shared,
-                   const CancelToken& cancel) {
-  if (!has_work(walk, batch)) return;
-  const UniqueFd dir = tree_io::open_tree_dir(tree, walk.entries[batch.directory].path);
+void work_on_batch(FdRef tree, const std::vector<IndexEntry>& entries, const Batch& batch,
+                   const FileWork& work, Shared& shared, const CancelToken& cancel) {
+  const UniqueFd dir = tree_io::open_tree_dir(tree, std::string(parent_of(entries[batch.begin])));
   for (std::uint32_t i = batch.begin; i < batch.end && !shared.stop; ++i) {
-    const IndexEntry& entry = walk.entries[i];
+    const IndexEntry& entry = entries[i];
     if (entry.type != EntryType::Regular) continue;
     cancel.check();
     with_context([&] { return fmt::format("\"{}\"", printable(entry.path)); }, [&] { work(dir, i); });
@@ -264,21 +305,38 @@ SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& pa
   return result;
 }
 
-std::string name_of(const IndexEntry& entry) {
-  const auto slash = entry.path.rfind('/');
-  return slash == std::string::npos ? entry.path : entry.path.substr(slash + 1);
+std::string_view parent_of(const IndexEntry& entry) noexcept {
+  const std::string_view path = entry.path;
+  const auto slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-void for_each_file(FdRef tree, const Walk& walk, unsigned threads, const FileWork& work,
+std::string name_of(const IndexEntry& entry) {
+  const std::string_view path = entry.path;
+  const auto slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
+}
+
+FdRef DirectoryCursor::directory_of(const IndexEntry& entry) {
+  const std::string_view parent = parent_of(entry);
+  if (!current_ || parent != path_) {
+    current_ = tree_io::open_tree_dir(tree_, std::string(parent));
+    path_ = parent;
+  }
+  return current_;
+}
+
+void for_each_file(FdRef tree, const std::vector<IndexEntry>& entries, unsigned threads, const FileWork& work,
                    ProgressSink& progress, const CancelToken& cancel) {
+  const Batches batches = make_batches(entries);
   Shared shared;
   const auto run = [&](ProgressSink* sink) noexcept {
     try {
       while (!shared.stop) {
         const std::size_t index = shared.next_batch++;
-        if (index >= walk.batches.size()) return;
-        work_on_batch(tree, walk, walk.batches[index], work, shared, cancel);
-        if (sink != nullptr) sink->advance(shared.done, walk.files, "files");
+        if (index >= batches.list.size()) return;
+        work_on_batch(tree, entries, batches.list[index], work, shared, cancel);
+        if (sink != nullptr) sink->advance(shared.done, batches.files, "files");
       }
     } catch (...) {
       shared.fail(std::current_exception());
@@ -286,17 +344,12 @@ void for_each_file(FdRef tree, const Walk& walk, unsigned threads, const FileWor
   };
   {
     std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < threads && i < walk.batches.size() && !fault::in_lab(); ++i)
+    for (unsigned i = 1; i < threads && i < batches.list.size() && !fault::in_lab(); ++i)
       helpers.emplace_back([&run] { run(nullptr); });
     run(&progress);
   }
   if (shared.failure) std::rethrow_exception(shared.failure);
-  progress.advance(walk.files, walk.files, "files");
-}
-
-std::vector<IndexEntry> sort_entries(std::vector<IndexEntry> entries) {
-  std::ranges::sort(entries, {}, &IndexEntry::path);
-  return entries;
+  progress.advance(batches.files, batches.files, "files");
 }
 
 }  // namespace karapace::store

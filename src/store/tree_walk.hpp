@@ -21,20 +21,12 @@ enum FileFlags : std::uint8_t {
   kPlain = 0,
   kGroupHead = 1,  // first name of a hard-link group; the others are EntryType::HardLink
   kShared = 2,     // has names outside the tree: must not be changed
-};
-
-/// Regular files of one directory, for one thread at a time.
-struct Batch {
-  std::uint32_t directory = 0;  // position in entries
-  std::uint32_t begin = 0;
-  std::uint32_t end = 0;
+  kHasNotes = 4,   // has attributes that a sealed tree does not have
 };
 
 struct Walk {
-  std::vector<IndexEntry> entries;  // root first, each directory's content together; contents not read yet
+  std::vector<IndexEntry> entries;  // sorted by path, as an index is; contents not read yet
   std::vector<std::uint8_t> flags;  // FileFlags, one per entry
-  std::vector<Batch> batches;       // cover all entries but the root
-  std::uint64_t files = 0;          // regular ones
 };
 
 struct WalkOptions {
@@ -54,24 +46,30 @@ struct SplitXattrs {
 /// Hashes an open file; throws Conflict if it changed meanwhile.
 [[nodiscard]] Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before);
 
-/// Like seal_tree, for a tree whose files were hashed before: `known` is its index, sorted by path.
-void seal_known_tree(FdRef tree, FdRef objects, const std::vector<IndexEntry>& known, bool flat,
-                     ProgressSink& progress, const CancelToken& cancel);
-
-/// Gives the store the objects of a sealed tree that it does not have.
-void link_missing_objects(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries, bool flat);
-
 /// The last component.
 [[nodiscard]] std::string name_of(const IndexEntry& entry);
 
-/// Calls `work(directory, index)` for every regular file that is no further name of another. `threads` at a
-/// time, one of them the caller's, which also reports progress. The first exception ends all and is thrown
-/// here.
+/// The directory of an entry, relative to the tree.
+[[nodiscard]] std::string_view parent_of(const IndexEntry& entry) noexcept;
+
+/// Calls `work(directory, index)` for every regular file that is no further name of another. `entries` is
+/// sorted by path. `threads` at a time, one of them the caller's, which also reports progress. The first
+/// exception ends all and is thrown here.
 using FileWork = std::function<void(FdRef directory, std::size_t index)>;
-void for_each_file(FdRef tree, const Walk& walk, unsigned threads, const FileWork& work,
+void for_each_file(FdRef tree, const std::vector<IndexEntry>& entries, unsigned threads, const FileWork& work,
                    ProgressSink& progress, const CancelToken& cancel);
 
-/// Sorted by path, as an index is.
-[[nodiscard]] std::vector<IndexEntry> sort_entries(std::vector<IndexEntry> entries);
+/// Keeps the directory of the last entry open: neighbours in an index are mostly in one.
+class DirectoryCursor {
+ public:
+  explicit DirectoryCursor(FdRef tree) : tree_(tree) {}
+  /// Valid until the next call.
+  [[nodiscard]] FdRef directory_of(const IndexEntry& entry);
+
+ private:
+  FdRef tree_;
+  UniqueFd current_;
+  std::string path_;
+};
 
 }  // namespace karapace::store

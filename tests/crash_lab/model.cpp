@@ -119,18 +119,18 @@ class IndexTrees {
     std::map<std::string, Inode> by_path;
     std::map<Inode, std::shared_ptr<Node>> made;
     for (const store::IndexEntry& entry : entries) {
-      const std::size_t slash = entry.path.rfind('/');
-      const std::string parent = slash == std::string::npos ? "" : entry.path.substr(0, slash);
+      const std::string path = entry.path;
+      const std::size_t slash = path.rfind('/');
+      const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
       Inode inode = next_--;
       if (entry.type == store::EntryType::HardLink) {
         inode = by_path.at(entry.link_target);
       } else {
         made[inode] = make_node(entry, objects);
       }
-      by_path[entry.path] = inode;
-      if (!entry.path.empty())
-        made.at(by_path.at(parent))->names[entry.path.substr(slash == std::string::npos ? 0 : slash + 1)] =
-            inode;
+      by_path[path] = inode;
+      if (!path.empty())
+        made.at(by_path.at(parent))->names[path.substr(slash == std::string::npos ? 0 : slash + 1)] = inode;
     }
     for (auto& [inode, node] : made) image_.nodes[inode] = std::move(node);
     return by_path.at("");

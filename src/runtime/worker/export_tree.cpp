@@ -95,10 +95,10 @@ class TarWriter {
   void write(const IndexEntry& entry) {
     if (entry.path.empty()) return write_root(entry);
     if (entry.type == EntryType::Whiteout) {
-      const auto slash = entry.path.rfind('/');
-      const std::string parent = slash == std::string::npos ? "" : entry.path.substr(0, slash + 1);
-      const std::string name = slash == std::string::npos ? entry.path : entry.path.substr(slash + 1);
-      return write_mark(parent + ".wh." + name);
+      std::string mark = entry.path;
+      const auto slash = mark.rfind('/');
+      mark.insert(slash == std::string::npos ? 0 : slash + 1, ".wh.");
+      return write_mark(mark);
     }
     const Entry header = make_header(entry, entry.path);
     if (entry.type == EntryType::HardLink) {
@@ -115,7 +115,7 @@ class TarWriter {
         }
       });
     }
-    if (entry.opaque) write_mark(entry.path + "/.wh..wh..opq");
+    if (entry.opaque) write_mark(entry.path.str() + "/.wh..wh..opq");
   }
 
   void finish() { check(archive_write_close(archive_.get())); }

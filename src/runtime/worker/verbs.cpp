@@ -17,6 +17,7 @@
 #include "karapace/base/xattr.hpp"
 #include "karapace/store/byte_text.hpp"
 #include "karapace/store/commit.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/integrity.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layer_merge.hpp"
@@ -73,18 +74,13 @@ UniqueFd make_root_directory(FdRef parent, const std::string& name, Owners owner
   return directory;
 }
 
-Json sealed_as_json(const store::SealedTree& sealed) {
-  return {{"hash", sealed.hash.hex()}, {"entries", sealed.entries}, {"bytes", sealed.bytes}};
-}
-
-void write_world_readable(FdRef directory, const std::string& name, std::string_view content) {
+UniqueFd create_world_readable(FdRef directory, const std::string& name) {
   try_unlink_at(directory, name);
   UniqueFd file = open_beneath(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-  write_all(file, content);
   // The engine outside reads it under another id.
   if (fault::injected("chmod") || ::fchmod(file.get(), 0644) != 0)
     throw_errno("set the mode of the layer's index");
-  file.close();
+  return file;
 }
 
 Json seal(const Job& job) {
@@ -108,10 +104,11 @@ Json seal(const Job& job) {
   const UniqueFd objects = open_directory(job.store, "store/objects");
   const UniqueFd trees = open_directory(job.store, "trees");
   const store::SealedTree sealed = store::seal_tree(tree, objects, options, job.progress, job.cancel);
-  write_world_readable(staging, name + ".index", sealed.index);
-  write_world_readable(staging, name + ".mtimes", sealed.mtimes);
-  store::publish_tree(staging, name, trees, sealed.hash);
-  return sealed_as_json(sealed);
+  const store::IndexSummary index =
+      store::write_index(sealed.entries, create_world_readable(staging, name + ".index"),
+                         create_world_readable(staging, name + ".mtimes"));
+  store::publish_tree(staging, name, trees, index.hash);
+  return {{"hash", index.hash.hex()}, {"entries", index.entries}, {"bytes", index.bytes}};
 }
 
 Json unpack(const Job& job) {
@@ -144,7 +141,7 @@ Json digest(const Job& job) {
   const UniqueFd tree = open_directory(staging, job.text("name"));
   normalise_foreign(WorkTree(tree, {}, job.owners()));
   const auto entries = store::scan_tree(tree, job.flat, true, 2, job.cancel);
-  return {{"hash", hash_bytes(store::encode_index(entries)).hex()}};
+  return {{"hash", store::summarise(entries).hash.hex()}};
 }
 
 // An upper and a work directory, the upper with files that only the installation sees.
@@ -192,9 +189,16 @@ std::string load_object(FdRef objects, const std::string& digest_text) {
   return bytes;
 }
 
+UniqueFd open_object(FdRef objects, const Digest& digest) {
+  UniqueFd file = open_beneath(objects, digest.hex(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (const Digest found = hash_file(file); found != digest)
+    throw CorruptError("index of a layer", digest.hex(), found.hex());
+  return file;
+}
+
 std::vector<store::IndexEntry> load_entries(FdRef objects, const std::string& index,
                                             const std::string& mtimes) {
-  auto entries = store::decode_index(load_object(objects, index));
+  auto entries = store::read_index(open_object(objects, Digest::parse(index)));
   store::apply_mtimes(entries, load_object(objects, mtimes));
   return entries;
 }
@@ -253,10 +257,9 @@ Json remove(const Job& job) {
 Json check_tree(const Job& job) {
   const Digest index = Digest::parse(job.text("index"));
   const UniqueFd objects = open_directory(job.store, "store/objects");
-  const std::string bytes = load_object(objects, index.hex());
+  const UniqueFd file = open_object(objects, index);
   const UniqueFd tree = open_directory(job.store, "trees/" + Digest::parse(job.text("layer")).hex());
-  return {
-      {"faults", store::find_tree_faults(tree, objects, store::decode_index(bytes), job.flat, job.cancel)}};
+  return {{"faults", store::find_tree_faults(tree, objects, store::IndexReader(file), job.flat, job.cancel)}};
 }
 
 Json check_objects(const Job& job) {

@@ -18,7 +18,7 @@ TEST_F(Capability, CapabilityIsRecordedAsSeenInside) {
   // VFS_CAP_REVISION_2 with cap_net_raw, permitted and effective.
   const std::string capability("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
   set_xattr(tree, "ping", "security.capability", capability);
-  const SealedTree sealed = seal(tree);
+  const testing::Sealed sealed = seal(tree);
   std::vector<IndexEntry> entries = decode_index(sealed.index);
   apply_mtimes(entries, sealed.mtimes);
   EXPECT_EQ(entries.at(1).xattrs.at(0).second, capability);

@@ -52,7 +52,7 @@ State look_for_record(const StoreLayout& layout, const std::optional<EnvRecord>&
   return found == before ? State::Old : State::Neither;
 }
 
-SealedTree build_layer(const StoreLayout& layout, std::string_view content = "content") {
+testing::Sealed build_layer(const StoreLayout& layout, std::string_view content = "content") {
   Operation operation = Operation::begin(layout, OpKind::Build, kEnv, {});
   const UniqueFd staging = operation.staging();
   ensure_directory_at(staging, "tree/sub");
@@ -61,7 +61,8 @@ SealedTree build_layer(const StoreLayout& layout, std::string_view content = "co
   write_into(staging, "tree/sub/same", "content");
   symlink_at("file", staging, "tree/link");
   try_link_at(staging, "tree/file", staging, "tree/hard");
-  SealedTree sealed = testing::publish_layer(layout, staging, {.set_mtime = kSourceDateEpoch, .threads = 1});
+  testing::Sealed sealed =
+      testing::publish_layer(layout, staging, {.set_mtime = kSourceDateEpoch, .threads = 1});
   operation.finish();
   return sealed;
 }

@@ -43,7 +43,7 @@ class Integrity : public testing::StoreTest {
     replace_file(dir.fd(), path, content, 0644);
   }
 
-  SealedTree sealed;
+  testing::Sealed sealed;
   EnvRecord record;
   std::vector<std::string> me{std::string(64, 'a')};
 };

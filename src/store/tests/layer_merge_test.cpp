@@ -59,7 +59,7 @@ class RandomMerge : public StoreTest, public ::testing::WithParamInterface<std::
   std::vector<IndexEntry> make(const std::string& name, std::uint32_t seed) {
     const UniqueFd tree = dir.make_dir(name);
     fill_random_tree(tree, seed, TreeOptions{40, false});
-    const SealedTree sealed = seal(tree);
+    const testing::Sealed sealed = seal(tree);
     std::vector<IndexEntry> entries = decode_index(sealed.index);
     apply_mtimes(entries, sealed.mtimes);
     return entries;

@@ -16,7 +16,7 @@ TEST_F(MappedTree, OwnersComeBackWhenLaidOutAndAreZeroInAFlatIndex) {
     testing::fill_random_tree(source, seed, {80, true});
     const std::vector<IndexEntry> before = scan(source, false);
     for (const IndexEntry& entry : scan(source, true)) EXPECT_EQ(entry.uid + entry.gid, 0U);
-    const SealedTree sealed = seal(source, {.flat = false});
+    const testing::Sealed sealed = seal(source, {.flat = false});
     std::vector<IndexEntry> entries = decode_index(sealed.index);
     apply_mtimes(entries, sealed.mtimes);
     EXPECT_EQ(entries, before);

@@ -15,6 +15,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/progress.hpp"
+#include "karapace/store/integrity.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/metadata.hpp"
@@ -56,11 +57,39 @@ class TempDir {
 };
 
 /// Seals `staging`/tree, lays it out and publishes its record.
-inline SealedTree publish_layer(const StoreLayout& layout, FdRef staging,
-                                SealOptions options = {.set_mtime = kSourceDateEpoch},
-                                LayerKind kind = LayerKind::Base) {
-  SealedTree sealed = seal_tree(open_directory(staging, "tree"), layout.objects(), options, no_progress(),
-                                CancelToken::process());
+inline std::vector<std::string> faults_of(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries,
+                                          bool flat) {
+  const std::string index = encode_index(entries);
+  return find_tree_faults(tree, objects, IndexReader(index), flat, CancelToken::process());
+}
+
+/// What seal_tree returns, encoded.
+struct Sealed {
+  Digest hash;
+  std::string index;
+  std::string mtimes;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t objects_new = 0;
+  std::uint64_t objects_shared = 0;
+};
+inline Sealed seal_encoded(FdRef tree, FdRef objects, const SealOptions& options) {
+  const SealedTree tree_sealed = seal_tree(tree, objects, options, no_progress(), CancelToken::process());
+  Sealed sealed;
+  sealed.index = encode_index(tree_sealed.entries);
+  sealed.mtimes = encode_mtimes(tree_sealed.entries);
+  sealed.hash = hash_bytes(sealed.index);
+  sealed.entries = tree_sealed.entries.size();
+  for (const IndexEntry& entry : tree_sealed.entries) sealed.bytes += entry.size;
+  sealed.objects_new = tree_sealed.objects_new;
+  sealed.objects_shared = tree_sealed.objects_shared;
+  return sealed;
+}
+
+inline Sealed publish_layer(const StoreLayout& layout, FdRef staging,
+                            SealOptions options = {.set_mtime = kSourceDateEpoch},
+                            LayerKind kind = LayerKind::Base) {
+  Sealed sealed = seal_encoded(open_directory(staging, "tree"), layout.objects(), options);
   publish_tree(staging, "tree", layout.trees(), sealed.hash);
   LayerRecord record;
   record.hash = sealed.hash;
@@ -78,8 +107,8 @@ class StoreTest : public ::testing::Test {
   StoreLayout layout = StoreLayout::open_or_create(dir.path() + "/store-root");
 
   [[nodiscard]] std::string store_path(const std::string& below) const { return "store-root/" + below; }
-  SealedTree seal(FdRef tree, SealOptions options = {}) const {
-    return seal_tree(tree, layout.objects(), options, no_progress(), CancelToken::process());
+  Sealed seal(FdRef tree, SealOptions options = {}) const {
+    return seal_encoded(tree, layout.objects(), options);
   }
   static std::vector<IndexEntry> scan(FdRef tree, bool flat = true) {
     return scan_tree(tree, flat, true, 2, CancelToken::process());

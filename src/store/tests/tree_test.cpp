@@ -26,14 +26,15 @@ using testing::TreeOptions;
 
 class Tree : public testing::StoreTest {
  protected:
-  std::vector<IndexEntry> entries_of(const SealedTree& sealed) {
+  std::vector<IndexEntry> entries_of(const testing::Sealed& sealed) {
     std::vector<IndexEntry> entries = decode_index(sealed.index);
     apply_mtimes(entries, sealed.mtimes);
     return entries;
   }
   ino_t inode(const std::string& path) { return stat_at(dir.fd(), path).value().st_ino; }
   const IndexEntry& at(const std::vector<IndexEntry>& entries, const std::string& path) {
-    const auto found = std::ranges::find(entries, path, &IndexEntry::path);
+    const auto found =
+        std::ranges::find_if(entries, [&](const IndexEntry& entry) { return entry.path.view() == path; });
     if (found == entries.end()) throw Error(ErrorCode::NotFound, "no entry " + path);
     return *found;
   }
@@ -54,7 +55,7 @@ TEST_P(RandomTree, SealedLaidOutAndScannedIsTheSameTree) {
     const UniqueFd source = dir.make_dir("source" + suffix);
     fill_random_tree(source, GetParam(), TreeOptions{60, false});
     const std::vector<IndexEntry> before = scan(source, flat);
-    const SealedTree sealed = seal(source, {.flat = flat});
+    const testing::Sealed sealed = seal(source, {.flat = flat});
     const std::vector<IndexEntry> entries = entries_of(sealed);
     EXPECT_EQ(entries, before);
     EXPECT_EQ(scan(source, flat), on_disk(entries, flat));
@@ -62,7 +63,7 @@ TEST_P(RandomTree, SealedLaidOutAndScannedIsTheSameTree) {
     lay_out_tree(entries, layout.objects(), target, flat);
     EXPECT_EQ(scan(target, flat), on_disk(entries, flat));
     EXPECT_TRUE(same_tree(scan(target, flat), entries, flat));
-    EXPECT_TRUE(find_tree_faults(target, layout.objects(), entries, flat, CancelToken::process()).empty());
+    EXPECT_TRUE(testing::faults_of(target, layout.objects(), entries, flat).empty());
   }
 }
 
@@ -71,9 +72,9 @@ TEST_P(RandomTree, SealedTwiceHasOneHash) {
   const UniqueFd b = dir.make_dir("b");
   fill_random_tree(a, GetParam(), {});
   fill_random_tree(b, GetParam(), {});
-  const SealedTree first = seal(a, {.flat = false, .set_mtime = kSourceDateEpoch});
+  const testing::Sealed first = seal(a, {.flat = false, .set_mtime = kSourceDateEpoch});
   EXPECT_EQ(seal(a, {.flat = false, .set_mtime = kSourceDateEpoch}).hash, first.hash);
-  const SealedTree other = seal(b, {.flat = false, .set_mtime = kSourceDateEpoch, .threads = 1});
+  const testing::Sealed other = seal(b, {.flat = false, .set_mtime = kSourceDateEpoch, .threads = 1});
   EXPECT_EQ(other.hash, first.hash);
   EXPECT_EQ(other.mtimes, first.mtimes);
   EXPECT_EQ(other.objects_new, 0U);
@@ -105,7 +106,7 @@ TEST_F(Tree, FilesThatDifferInModeOrXattrKeepTheirOwnInode) {
   dir.write("tree/b", "same", 0755);
   dir.write("tree/c", "same", 0644);
   set_xattr(tree, "c", "user.x", "1");
-  const SealedTree sealed = seal(tree, {.set_mtime = kSourceDateEpoch, .threads = 1});
+  const testing::Sealed sealed = seal(tree, {.set_mtime = kSourceDateEpoch, .threads = 1});
   EXPECT_NE(inode("tree/a"), inode("tree/b"));
   EXPECT_NE(inode("tree/a"), inode("tree/c"));
   EXPECT_EQ(at(scan(tree), "b").mode, 0755U);
@@ -117,7 +118,7 @@ TEST_F(Tree, HardLinksStayHardLinksAndEqualFilesStayApart) {
   dir.write("tree/a", "same");
   dir.write("tree/z", "same");
   ASSERT_EQ(try_link_at(tree, "a", tree, "b"), LinkResult::Linked);
-  const SealedTree sealed = seal(tree, {.set_mtime = kSourceDateEpoch});
+  const testing::Sealed sealed = seal(tree, {.set_mtime = kSourceDateEpoch});
   const std::vector<IndexEntry> entries = entries_of(sealed);
   EXPECT_EQ(at(entries, "b").type, EntryType::HardLink);
   EXPECT_EQ(at(entries, "b").link_target, "a");
@@ -135,7 +136,7 @@ TEST_F(Tree, TwoNamesOfOneObjectAreTwoFiles) {
   const UniqueFd tree = dir.make_dir("tree");
   dir.write("tree/a", "same");
   dir.write("tree/b", "same");
-  const SealedTree sealed = seal(tree, {.set_mtime = kSourceDateEpoch});
+  const testing::Sealed sealed = seal(tree, {.set_mtime = kSourceDateEpoch});
   ASSERT_EQ(inode("tree/a"), inode("tree/b"));
   EXPECT_EQ(at(scan(tree), "b").type, EntryType::Regular);
   EXPECT_EQ(seal(tree).hash, sealed.hash);
@@ -148,7 +149,7 @@ TEST_F(Tree, SealingNeverChangesAFileThatHasNamesElsewhere) {
   ASSERT_EQ(::fchmodat(outside.get(), "precious", 04755, 0), 0);
   ASSERT_EQ(try_link_at(outside, "precious", tree, "file"), LinkResult::Linked);
   const struct stat before = stat_at(outside, "precious").value();
-  const SealedTree sealed = seal(tree, {.set_mtime = 1});
+  const testing::Sealed sealed = seal(tree, {.set_mtime = 1});
   const struct stat after = stat_at(outside, "precious").value();
   EXPECT_EQ(after.st_mode, before.st_mode);
   EXPECT_EQ(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
@@ -268,7 +269,7 @@ TEST_F(Tree, PublishedTreeIsKeptWhenTheSameTreeComesAgain) {
     const UniqueFd tree = open_directory(staging, name);
     write_all(open_beneath(tree, "file", O_WRONLY | O_CREAT, 0644), "content");
   }
-  const SealedTree sealed = seal(open_directory(staging, "first"), {.set_mtime = 1});
+  const testing::Sealed sealed = seal(open_directory(staging, "first"), {.set_mtime = 1});
   publish_tree(staging, "first", layout.trees(), sealed.hash);
   const ino_t first = stat_at(layout.trees(), sealed.hash.hex()).value().st_ino;
   ASSERT_EQ(seal(open_directory(staging, "second"), {.set_mtime = 1}).hash, sealed.hash);
@@ -296,8 +297,8 @@ TEST_F(Tree, ScanOfAChangedTreeFindsThePaths) {
   dir.write("tree/extra", "x");
   replace_file(tree, "b", "CONTENT OF b", 0644);
   ASSERT_EQ(::fchmodat(tree.get(), "c", 0600, 0), 0);
-  EXPECT_EQ(find_tree_faults(tree, layout.objects(), entries, true, CancelToken::process()),
-            (std::vector<std::string>{"a", "c", "extra", "b"}));
+  EXPECT_EQ(testing::faults_of(tree, layout.objects(), entries, true),
+            (std::vector<std::string>{"a", "b", "c", "extra"}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layout.hpp"
 
@@ -48,10 +49,10 @@ struct InsideChecks {
 [[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress,
                                            const CancelToken& cancel, const InsideChecks& inside = {});
 
-/// Paths at which `tree` is not what `entries` say; at most `limit` of them. Contents are hashed only where a
+/// Paths at which `tree` is not what `index` says; at most `limit` of them. Contents are hashed only where a
 /// file is not the inode of its object. For mapped trees this must run inside the user namespace.
-[[nodiscard]] std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects,
-                                                        const std::vector<IndexEntry>& entries, bool flat,
-                                                        const CancelToken& cancel, std::size_t limit = 10);
+[[nodiscard]] std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects, IndexReader index,
+                                                        bool flat, const CancelToken& cancel,
+                                                        std::size_t limit = 10);
 
 }  // namespace karapace::store

@@ -13,6 +13,7 @@
 #include "karapace/base/digest.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/store/layout.hpp"
+#include "karapace/store/packed_bytes.hpp"
 
 namespace karapace::store {
 
@@ -20,19 +21,20 @@ enum class EntryType : std::uint8_t { Regular, Directory, Symlink, HardLink, Fif
 
 /// One path of a tree. Paths are bytes, relative, in bytewise order; "" is the root directory itself.
 struct IndexEntry {
-  std::string path;
-  EntryType type = EntryType::Regular;
-  std::uint32_t mode = 0;  // permission bits with setuid, setgid, sticky
-  std::uint32_t uid = 0;   // as seen inside the user namespace
+  PackedBytes path;
+  PackedBytes link_target;    // Symlink: target; HardLink: path of the group's first name
+  PackedXattrs xattrs;        // without overlay's own
+  Digest content;             // Regular
+  std::uint64_t size = 0;     // Regular
+  std::int64_t mtime_ns = 0;  // carried beside the identity, not in it
+  std::uint32_t mode = 0;     // permission bits with setuid, setgid, sticky
+  std::uint32_t uid = 0;      // as seen inside the user namespace
   std::uint32_t gid = 0;
-  std::uint64_t size = 0;   // Regular
-  std::string link_target;  // Symlink: target; HardLink: path of the group's first name
-  Digest content;           // Regular
-  bool opaque = false;      // Directory
-  std::vector<std::pair<std::string, std::string>> xattrs;  // without overlay's own
-  std::int64_t mtime_ns = 0;                                // carried beside the identity, not in it
+  EntryType type = EntryType::Regular;
+  bool opaque = false;  // Directory
   bool operator==(const IndexEntry&) const = default;
 };
+static_assert(sizeof(IndexEntry) <= 88, "there may be millions of them in memory");
 
 /// The identity bytes (no mtimes) and back. decode throws Corrupt on anything not canonical: order, type,
 /// trailing bytes.
@@ -82,18 +84,14 @@ struct SealOptions {
   unsigned threads = 2;
 };
 struct SealedTree {
-  Digest hash;
-  std::string index;   // encoded
-  std::string mtimes;  // encoded
-  std::uint64_t entries = 0;
-  std::uint64_t bytes = 0;
+  std::vector<IndexEntry> entries;  // the index
   std::uint64_t objects_new = 0;
   std::uint64_t objects_shared = 0;
 };
 /// Scans, hashes, normalises as asked, makes each regular file an object or a link to one, drops overlay's
-/// own xattrs except opaque marks, and returns the index. Refuses (InvalidInput naming the path) sockets and
-/// device nodes other than whiteouts. `tree` may be an overlay upper directory or a plain tree. Not yet
-/// durable: see publish_tree.
+/// own xattrs except opaque marks, and returns the index: see write_index. Refuses (InvalidInput naming the
+/// path) sockets and device nodes other than whiteouts. `tree` may be an overlay upper directory or a plain
+/// tree. Not yet durable: see publish_tree.
 ///
 /// Files that have names outside `tree` (objects, above all) are never changed: where something must change,
 /// the tree gets a copy. Names of one file are a hard-link group if all of them are in the tree; such a file

@@ -28,6 +28,8 @@ class ObjectStore {
   [[nodiscard]] std::string load(const Digest& digest, std::size_t limit = 256 * 1024 * 1024) const;
   [[nodiscard]] bool contains(const Digest& digest) const;
   [[nodiscard]] UniqueFd open(const Digest& digest) const;
+  /// The same, after its bytes were compared with the digest: CorruptError.
+  [[nodiscard]] UniqueFd open_verified(const Digest& digest) const;
   [[nodiscard]] std::vector<Digest> list() const;
 
  private:

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The index of a layer, written and read piece by piece: a tree may have a million entries, and its encoded
+// form need not lie in memory beside them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "karapace/base/digest.hpp"
+#include "karapace/base/unique_fd.hpp"
+#include "karapace/store/layer.hpp"
+
+namespace karapace::store {
+
+/// What was written, and under which names it belongs into the store.
+struct IndexSummary {
+  Digest hash;    // of the index: the layer's name
+  Digest mtimes;  // of the times beside it
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  // sum of the sizes of regular files
+};
+/// Into two empty files. InvalidInput if the entries are no tree. Not durable.
+[[nodiscard]] IndexSummary write_index(const std::vector<IndexEntry>& entries, FdRef index, FdRef mtimes);
+/// The same without writing it anywhere.
+[[nodiscard]] IndexSummary summarise(const std::vector<IndexEntry>& entries);
+
+/// Entry by entry, with the checks of decode_index. Whether hard links lead to something is known at the end,
+/// so who cannot take back what was done with the entries decodes first.
+class IndexReader {
+ public:
+  explicit IndexReader(std::string_view bytes);  // must outlive this
+  explicit IndexReader(FdRef file);              // from its start; must stay open
+  IndexReader(IndexReader&&) noexcept;
+  IndexReader& operator=(IndexReader&&) = delete;
+  ~IndexReader();
+
+  [[nodiscard]] std::uint64_t count() const noexcept;
+  /// False at the end. CorruptError.
+  [[nodiscard]] bool next(IndexEntry& entry);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// decode_index of a file.
+[[nodiscard]] std::vector<IndexEntry> read_index(FdRef file);
+
+}  // namespace karapace::store
