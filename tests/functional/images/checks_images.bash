@@ -70,7 +70,7 @@ check_the_lock_decides_and_needs_no_network() {
   rm -rf "$store"/trees/* "$store"/store/layers/* "$store"/store/builds/*
   expect_success unshare --user --map-root-user --net "$bin/karapace" build --name it --locked --offline
   afresh
-  refused "offline: base.image must be resolved" "oci:$registry/team/tool:1" --offline
+  refused "must be resolved, and the lock file does not say how" "oci:$registry/team/tool:1" --offline
 }
 
 # Passwords of podman login, for a registry that wants to see them.
