@@ -121,6 +121,10 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
   result.path = absolute_path(output);
   if (result.path.ends_with('/')) result.path.pop_back();
   result.is_archive = result.path.ends_with(".tar");
+  // gc must not take away what is being read.
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  // And nobody may make a layer of an upper directory between the look at the record and the end of reading.
+  std::optional<FileLock> lock;
   const auto snapshot = find_any_snapshot(layout, reference);
   runtime::ExportRequest request;
   std::string ownership;
@@ -129,7 +133,9 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
     result.snapshot = snapshot->id;
     ownership = snapshot->ownership;
   } else {
-    const EnvironmentView environment = find_environment(reference);
+    const std::string env_id = find_environment(reference).record.env_id;
+    lock = layout.lock_environment(env_id, [&] { impl_->wait_note("a command that is changing it"); });
+    const EnvironmentView environment = reload(layout, env_id);
     if (options.delta)
       throw Error(ErrorCode::InvalidInput, "--delta is for a snapshot", "karapace commit makes one");
     if (environment.record.state == store::EnvState::Defined)
@@ -147,8 +153,6 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
   if (options.delta && !result.is_archive)
     throw Error(ErrorCode::InvalidInput, "a directory cannot hold deletions",
                 "Name a .tar file for --delta.");
-  // gc must not take away what is being read.
-  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
   runtime::TreeWorker worker(layout, ownership == "mapped" ? Ownership::Mapped : Ownership::Flat);
   impl_->progress.step("export", result.path);
   if (result.is_archive) {
