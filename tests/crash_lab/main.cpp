@@ -14,7 +14,9 @@
 #include <string>
 
 #include "bench.hpp"
+#include "crowd.hpp"
 #include "karapace/base/error.hpp"
+#include "pairs.hpp"
 #include "power_cut.hpp"
 #include "walk.hpp"
 
@@ -27,6 +29,8 @@ constexpr const char* kUsage =
     "  walk    every kill and every errno at every step of every operation\n"
     "  kills   N kills over all operations, with new stores until there are enough\n"
     "  power   states that a power cut may leave, --cuts of each operation\n"
+    "  pairs   two operations at once, --pairs times\n"
+    "  crowd   24 processes at once, for --minutes\n"
     "  short   some of everything\n"
     "  steps   list the steps of the operations\n"
     "With --at: only that one. Operations:";
@@ -36,6 +40,7 @@ constexpr unsigned long kKillsPerRound = 4000;
 
 // Of each kind, with each operation: seconds in all.
 constexpr unsigned long kShort = 6;
+constexpr unsigned kClients = 24;
 
 struct Options {
   std::string mode;
@@ -45,6 +50,8 @@ struct Options {
   std::optional<Disturbance> at;
   std::optional<PowerCut> cut;
   unsigned long cuts = 200;
+  unsigned long pairs = 1000;
+  unsigned long seconds = 600;
 };
 
 Options parse(int argc, char** argv) {
@@ -60,6 +67,9 @@ Options parse(int argc, char** argv) {
     if (flag == "--kills") options.kills = std::stoul(value);
     if (flag == "--cut") options.cut = PowerCut::parse(value);
     if (flag == "--cuts") options.cuts = std::stoul(value);
+    if (flag == "--pairs") options.pairs = std::stoul(value);
+    if (flag == "--seconds") options.seconds = std::stoul(value);
+    if (flag == "--minutes") options.seconds = 60 * std::stoul(value);
     if (flag == "--at") options.at = Disturbance::parse(value);
   }
   return options;
@@ -87,11 +97,20 @@ void list_steps(Bench& bench, const Operation& operation, std::uint64_t seed) {
 Tally run(const Options& options) {
   Tally tally;
   Bench bench;
+  if (options.mode == "pairs") {
+    run_pairs(bench, options.seed, options.pairs, tally);
+    return tally;
+  }
+  if (options.mode == "crowd") {
+    run_crowd(bench, options.seed, kClients, std::chrono::seconds(options.seconds), tally);
+    return tally;
+  }
   bool found = false;
   const unsigned long rounds = options.kills / kKillsPerRound + 1;
   const unsigned long kills_each =
       options.operation.empty() ? options.kills / (rounds * operations().size()) + 1 : options.kills;
-  for (std::uint64_t round = 0; round == 0 || (options.mode == "kills" && tally.kills < options.kills);
+  for (std::uint64_t round = 0;
+       round == 0 || (options.mode == "kills" && !options.at && !options.cut && tally.kills < options.kills);
        ++round) {
     for (const Operation& operation : operations()) {
       if (!options.operation.empty() && options.operation != operation.name) continue;
@@ -127,7 +146,8 @@ Tally run(const Options& options) {
 int main_checked(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.mode != "walk" && options.mode != "kills" && options.mode != "short" &&
-      options.mode != "power" && options.mode != "steps") {
+      options.mode != "power" && options.mode != "pairs" && options.mode != "crowd" &&
+      options.mode != "steps") {
     fmt::print(stderr, "{}\n", kUsage);
     for (const Operation& operation : operations()) fmt::print(stderr, "    {}\n", operation.name);
     return 2;

@@ -24,7 +24,9 @@
 namespace karapace::lab {
 namespace {
 
-constexpr int kPatience = 30'000;  // milliseconds
+// Half a minute, in slices: if this program is stopped meanwhile, only one of them passes.
+constexpr int kSlice = 100;  // milliseconds
+constexpr int kPatience = 300;
 constexpr int kMaxErrno = 133;
 constexpr std::size_t kMaxOutput = 1024 * 1024;
 
@@ -40,12 +42,6 @@ UniqueFd listen_at(const std::string& path) {
     throw_errno("bind");
   if (::listen(listener.get(), 64) != 0) throw_errno("listen");
   return listener;
-}
-
-UniqueFd anonymous_file() {
-  UniqueFd file(::memfd_create("output", MFD_CLOEXEC));
-  if (!file) throw_errno("memfd_create");
-  return file;
 }
 
 std::string program_of(pid_t pid) {
@@ -72,23 +68,41 @@ std::vector<std::pair<std::string, std::string>> with_lab(
 
 int live_trees = 0;
 
-/// Whoever is left of a run that was killed must be gone before anybody looks at the store. False if somebody
-/// does not go.
+}  // namespace
+
 bool reap_orphans() {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  const timespec patience{kPatience / 1000, 0};
-  while (true) {
+  const timespec slice{0, kSlice * 1'000'000};
+  for (int left = kPatience; left > 0;) {
     const pid_t pid = ::waitpid(-1, nullptr, WNOHANG);
     if (pid > 0 || (pid < 0 && errno == EINTR)) continue;
     // With another run beside this one it cannot be told whose children are left.
     if (pid < 0 || live_trees > 0) return true;
-    if (::sigtimedwait(&child, nullptr, &patience) < 0 && errno == EAGAIN) return false;
+    if (::sigtimedwait(&child, nullptr, &slice) < 0 && errno == EAGAIN) --left;
   }
+  return false;
 }
 
-}  // namespace
+std::optional<int> wait_patiently(ChildProcess& process) {
+  pollfd end{process.pidfd().get(), POLLIN, 0};
+  for (int left = kPatience; left > 0; --left) {
+    if (::poll(&end, 1, kSlice) != 0) return process.wait();
+  }
+  return std::nullopt;
+}
+
+UniqueFd anonymous_file() {
+  UniqueFd file(::memfd_create("output", MFD_CLOEXEC));
+  if (!file) throw_errno("memfd_create");
+  return file;
+}
+
+std::string content_of(FdRef file) {
+  ::lseek(file.get(), 0, SEEK_SET);
+  return read_all(file, kMaxOutput);
+}
 
 std::string karapace_program() {
   static const std::string path =
@@ -176,10 +190,7 @@ ProcessTree::~ProcessTree() {
   ::unlink(socket_.c_str());
 }
 
-std::string ProcessTree::output() const {
-  ::lseek(out_.get(), 0, SEEK_SET);
-  return read_all(out_, kMaxOutput);
-}
+std::string ProcessTree::output() const { return content_of(out_); }
 
 void ProcessTree::accept_connection() {
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -209,7 +220,8 @@ bool ProcessTree::poll_once(std::optional<Step>& step) {
   std::vector<pollfd> fds = {{listener_.get(), POLLIN, 0}};
   for (const Connection& connection : connections_) fds.push_back({connection.fd.get(), POLLIN, 0});
   if (!ended_) fds.push_back({child_.pidfd().get(), POLLIN, 0});
-  const int ready = ::poll(fds.data(), fds.size(), kPatience);
+  int ready = 0;
+  for (int left = kPatience; ready == 0 && left > 0; --left) ready = ::poll(fds.data(), fds.size(), kSlice);
   if (ready < 0 && errno != EINTR) throw_errno("poll");
   if (ready == 0) {
     hung_ = true;

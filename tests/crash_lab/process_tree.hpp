@@ -88,6 +88,14 @@ class ProcessTree {
 
 /// Of the same build: ../bin/karapace from this program.
 [[nodiscard]] std::string karapace_program();
+/// The status; nothing after half a minute of this program's own time.
+[[nodiscard]] std::optional<int> wait_patiently(ChildProcess& process);
+/// For what a run writes.
+[[nodiscard]] UniqueFd anonymous_file();
+[[nodiscard]] std::string content_of(FdRef file);
+/// Whoever is left of runs that were killed must be gone before anybody looks at the store. False if somebody
+/// does not go.
+bool reap_orphans();
 /// Children of children that lost their parent are ours from now on, and waited for when a run ends.
 void adopt_orphans();
 

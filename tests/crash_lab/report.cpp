@@ -10,6 +10,7 @@ namespace karapace::lab {
 void Tally::add(const Tally& other) {
   kills += other.kills;
   errors += other.errors;
+  pairs += other.pairs;
   power_cuts += other.power_cuts;
   losses += other.losses;
   third_states += other.third_states;
@@ -21,6 +22,7 @@ std::string Tally::text() const {
   std::string result =
       fmt::format("{} kills, {} losses, {} third states, {} stuck locks", kills, losses, third_states, stuck);
   if (errors > 0) result += fmt::format("; {} failed calls", errors);
+  if (pairs > 0) result += fmt::format("; {} pairs at once", pairs);
   if (power_cuts > 0) result += fmt::format("; {} power cuts", power_cuts);
   if (not_repeatable > 0) result += fmt::format("; {} runs went another way than the first", not_repeatable);
   return result;

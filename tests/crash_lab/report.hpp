@@ -11,6 +11,7 @@ namespace karapace::lab {
 struct Tally {
   unsigned long kills = 0;
   unsigned long errors = 0;        // calls that failed
+  unsigned long pairs = 0;         // of operations at once
   unsigned long power_cuts = 0;    // states after one
   unsigned long losses = 0;        // something of value is gone or damaged, or rubbish stays for ever
   unsigned long third_states = 0;  // neither before nor after

@@ -16,16 +16,6 @@ namespace {
 
 constexpr Fault::Kind kKills[] = {Fault::Kind::KillCaller, Fault::Kind::KillLeader, Fault::Kind::KillAll};
 
-/// What a clean process does first when it opens a store for writing.
-void reopen(const Bench& bench) {
-  try {
-    CancelToken never;
-    core::Engine(bench.store(), core::Access::Write, no_progress(), never);
-  } catch (const store::FormatError&) {
-    // migrate has not got there yet; nothing but migrate opens it.
-  }
-}
-
 bool is_kill(const Fault& fault) {
   return fault.kind != Fault::Kind::None && fault.kind != Fault::Kind::Error;
 }
@@ -131,6 +121,15 @@ Experiment prepare(Bench& bench, const Operation& operation, std::uint64_t seed)
   experiment.after = read_model(bench.root());
   if (operation.between) experiment.between = operation.between(experiment.before, experiment.after);
   return experiment;
+}
+
+void reopen(const Bench& bench) {
+  try {
+    CancelToken never;
+    core::Engine(bench.store(), core::Access::Write, no_progress(), never);
+  } catch (const store::FormatError&) {
+    // migrate has not got there yet; nothing but migrate opens it.
+  }
 }
 
 std::string Disturbance::text() const {

@@ -37,6 +37,8 @@ struct Disturbance {
 };
 
 void disturb(Bench& bench, const Experiment& experiment, const Disturbance& disturbance, Tally& tally);
+/// What a clean process does first when it opens a store for writing.
+void reopen(const Bench& bench);
 /// What must hold of the store on the bench after a crash: it is opened again by a clean process, is in a
 /// state that is known, loses nothing by gc, and does the operation again. `done`: success was reported.
 void check_reopened(Bench& bench, const Experiment& experiment, bool done, const std::string& replay,
