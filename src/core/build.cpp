@@ -172,6 +172,9 @@ void Build::publish() {
   } else {
     save_lock_file();
   }
+  // What was archived has no trees of its own.
+  if (existing && existing->state == store::EnvState::Archived)
+    engine_.ensure_trees(existing->snapshot_layers, existing->ownership);
   put_record(make_record(std::move(existing)));
 }
 

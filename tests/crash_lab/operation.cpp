@@ -149,6 +149,12 @@ std::vector<Operation> build_operations() {
          bench.write_manifest("'git', 'jq'", "dev.toml");
          return {"build", "dev.toml", "--name", "dev"};
        }},
+      {"build-archived",
+       [](Bench& bench, Random& random) -> Words {
+         bench.write_drift(two_environments(bench, random), random);
+         bench.run_ok({"archive", "dev"});
+         return {"build", "dev.toml"};
+       }},
       {"rebuild",
        [](Bench& bench, Random& random) -> Words {
          const std::string id = two_environments(bench, random);

@@ -42,6 +42,7 @@ TEST_F(CliState, BuildOfTheManifestThawsAndKeepsWhatWasChanged) {
   karapace_ok({"freeze", "dev"});
   EXPECT_EQ(karapace_json({"build"}).at("env_id"), id);
   EXPECT_EQ(state(), "Built");
+  EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0) << "all its layers are laid out";
   EXPECT_TRUE(fs::exists(drift));
 }
 
