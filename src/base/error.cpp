@@ -20,6 +20,9 @@ const char* fix_for_errno(int error_number) noexcept {
       return "Make space on the disk and try again.";
     case EDQUOT:
       return "The disk quota is used up: delete something or have it raised.";
+    case EROFS:
+      return "The file system is mounted read-only: remount it for writing, or use another store (--store).";
+    case ENFILE:
     case EMFILE:
       return "Raise the limit of open files (ulimit -n) and try again.";
     default:
@@ -180,6 +183,13 @@ void assertion_failed(const char* expression, const char* file, int line) noexce
                                     file, line, expression);
   if (::write(STDERR_FILENO, buffer, static_cast<std::size_t>(end.out - buffer)) < 0) std::abort();
   std::abort();
+}
+
+bool is_shortage(const Error& error) noexcept {
+  const auto* system = dynamic_cast<const SystemError*>(&error);
+  if (system == nullptr) return false;
+  const int number = system->error_number();
+  return number == EMFILE || number == ENFILE || number == ENOMEM;
 }
 
 }  // namespace karapace

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 #include "at_path.hpp"
 #include "karapace/base/error.hpp"
@@ -123,6 +124,16 @@ UniqueFd open_path(const std::string& path, int flags, mode_t mode) {
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) throw_errno(describe("open", path));
   return UniqueFd(fd);
+}
+
+std::string absolute_path(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::path absolute = std::filesystem::absolute(path.empty() ? "." : path, failure);
+  if (failure) {
+    throw Error(ErrorCode::NotFound, "the current directory does not exist any more",
+                "Change to one that does (cd ~), or give absolute paths.");
+  }
+  return absolute.lexically_normal().string();
 }
 
 UniqueFd open_directory(FdRef dir, const std::string& path) {

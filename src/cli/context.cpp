@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "karapace/base/cancel.hpp"
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/log.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/layout.hpp"
@@ -72,7 +73,7 @@ std::string store_path(const Invocation& invocation) {
   std::string path = *given;
   const char* home = std::getenv("HOME");
   if (path.starts_with("~/") && home != nullptr) path = home + path.substr(1);
-  return std::filesystem::absolute(path).lexically_normal().string();
+  return absolute_path(path);
 }
 
 void apply_log_level(const Invocation& invocation) {

@@ -13,10 +13,6 @@
 
 namespace karapace::core {
 
-std::string absolute_path(const std::string& path) {
-  return std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
-}
-
 std::string directory_of(const std::string& absolute) {
   return std::filesystem::path(absolute).parent_path().string();
 }

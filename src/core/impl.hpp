@@ -7,6 +7,7 @@
 #include <string>
 
 #include "karapace/base/cancel.hpp"
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/store/layout.hpp"
@@ -100,8 +101,6 @@ void require_not_running(const EnvironmentView& environment, std::string_view ve
 /// The record as it is under the environment's lock: it may have changed since it was looked up.
 [[nodiscard]] EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id);
 
-/// Absolute form of a path the user typed, without resolving links.
-[[nodiscard]] std::string absolute_path(const std::string& path);
 [[nodiscard]] std::string directory_of(const std::string& absolute);
 
 }  // namespace karapace::core

@@ -15,6 +15,7 @@
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
 #include "packages/apt_sources.hpp"
 
@@ -164,7 +165,7 @@ std::filesystem::path existing_path(std::string_view image, std::string_view tex
 ImageReference at_path(BaseProvider provider, const std::filesystem::path& path, std::string_view canonical) {
   ImageReference image;
   image.provider = provider;
-  image.path = std::filesystem::absolute(path).lexically_normal().string();
+  image.path = absolute_path(path);
   image.canonical = canonical;
   image.display_name = path.lexically_normal().filename().string();
   return image;

@@ -2,6 +2,7 @@
 #include "karapace/runtime/sandbox.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,8 @@ namespace {
 
 constexpr int kPlanFd = 3;
 constexpr int kFirstFreeFd = 4;
+// karapace-init and the workers put descriptors aside at numbers up to a hundred.
+constexpr rlim_t kNeededFiles = 128;
 
 std::string own_directory() {
   std::array<char, PATH_MAX> path;
@@ -87,9 +90,20 @@ RunResult run_plan(FdRef root, LaunchPlan plan, std::string_view input, const Ru
   return run(command, input, limits, cancel, on_stderr_line);
 }
 
+void require_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("ask for the limit of open files");
+  if (limit.rlim_cur >= kNeededFiles) return;
+  throw Error(
+      ErrorCode::Unsupported,
+      fmt::format("at most {} files may be open at once, and this needs {}", limit.rlim_cur, kNeededFiles),
+      "Raise the limit, for example: ulimit -n 1024");
+}
+
 RunResult run_sandboxed(const store::StoreLayout& store, const LaunchPlan& plan, std::string_view input,
                         const RunLimits& limits, CancelToken& cancel,
                         const std::function<void(std::string_view)>& on_stderr_line) {
+  require_open_files();
   return run_plan(store.root(), plan, input, limits, &cancel, on_stderr_line);
 }
 

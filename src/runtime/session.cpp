@@ -74,6 +74,7 @@ void start_holder(const store::StoreLayout& store, const SessionRequest& request
 
 PreparedSession prepare_session(const store::StoreLayout& store, const SessionRequest& request) {
   check_state(request.record);
+  require_open_files();
   const HostUser user = current_user();
   PreparedSession session;
   session.plan.process = plan_process(store, request, user);

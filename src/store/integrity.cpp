@@ -152,6 +152,7 @@ class Verifier {
         problem = "object hash mismatch: got " + found.hex();
       }
     } catch (const Error& error) {
+      if (is_shortage(error)) throw;
       denied = is_denied(error);
       if (!denied) problem = fmt::format("object read error: {}", error.message());
     }
@@ -181,6 +182,7 @@ class Verifier {
         }
         if (!present_.contains(hash_file(file))) throw Error(ErrorCode::Corrupt, "no object has its bytes");
       } catch (const Error& error) {
+        if (is_shortage(error)) throw;
         add_fault("package", printable(entry.name), error.message(), users_of_package(entry.name));
       }
     }
@@ -209,6 +211,7 @@ class Verifier {
       try {
         check_layer(entry.name, problems);
       } catch (const Error& error) {
+        if (is_shortage(error)) throw;
         problems.push_back(fmt::format("layer read error: {}", error.message()));
       }
       if (!problems.empty()) bad_layers_.emplace(entry.name, fmt::format("{}", fmt::join(problems, "; ")));
@@ -277,6 +280,7 @@ class Verifier {
       if (!faults.empty())
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
     } catch (const Error& error) {
+      if (is_shortage(error)) throw;
       if (mapped || is_denied(error)) {
         report_.unreadable.push_back("tree " + name);
       } else {
@@ -331,6 +335,7 @@ class Verifier {
                     std::move(affects));
         }
       } catch (const Error& error) {
+        if (is_shortage(error)) throw;
         add_fault("name", printable(entry.name), error.message(), std::move(affects));
       }
     }
@@ -373,6 +378,7 @@ class Verifier {
           add_fault("snapshot", env_id, fmt::format("{}: {}", bad.file, bad.reason), {env_id});
         for (const SnapshotRecord& snapshot : list.snapshots) check_snapshot(env_id, snapshot);
       } catch (const Error& error) {
+        if (is_shortage(error)) throw;
         add_fault("snapshot", env_id, error.message(), {env_id});
       }
     }
@@ -437,6 +443,7 @@ class Verifier {
         const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
         if (text) static_cast<void>(parse_wal_text(*text, op_id));
       } catch (const Error& error) {
+        if (is_shortage(error)) throw;
         add_fault("wal", printable(entry.name), error.message());
       }
     }

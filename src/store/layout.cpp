@@ -26,10 +26,6 @@ constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY;
 // between.
 constexpr int kLockRounds = 64;
 
-std::string absolute(const std::string& path) {
-  return std::filesystem::absolute(std::filesystem::path(path)).lexically_normal().string();
-}
-
 std::string environment_variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
@@ -109,11 +105,24 @@ constexpr const char* kLockFile = ".lock";
 
 UniqueFd open_lock(FdRef dir) { return open_beneath(dir, kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600); }
 
+/// On a read-only file system nobody else writes, but there may be other mounts of it: so a lock that is
+/// there is taken.
+UniqueFd open_shared_lock(FdRef dir) {
+  try {
+    return open_lock(dir);
+  } catch (const SystemError& error) {
+    if (error.error_number() != EROFS) throw;
+    auto file = try_open_beneath(dir, kLockFile, O_RDONLY | O_NOFOLLOW);
+    if (!file) throw;
+    return std::move(*file);
+  }
+}
+
 }  // namespace
 
 std::string default_store_path() {
   if (const std::string store = environment_variable("KARAPACE_STORE"); !store.empty())
-    return absolute(store);
+    return absolute_path(store);
   // The XDG specification: a relative value is invalid and is ignored.
   if (const std::string data = environment_variable("XDG_DATA_HOME"); data.starts_with('/'))
     return data + "/karapace";
@@ -135,7 +144,7 @@ StoreLayout::StoreLayout(std::string root_path, UniqueFd root, UniqueFd store)
     : root_path_(std::move(root_path)), root_(std::move(root)), store_(std::move(store)) {}
 
 StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
-  const std::string path = absolute(root_path);
+  const std::string path = absolute_path(root_path);
   return with_context([&] { return "opening the store " + path; },
                       [&] {
                         create_root(path);
@@ -161,17 +170,17 @@ StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
 }
 
 std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_path) {
-  return with_context([&] { return "opening the store " + absolute(root_path); },
+  return with_context([&] { return "opening the store " + absolute_path(root_path); },
                       [&]() -> std::optional<StoreLayout> {
-                        std::optional<StoreLayout> layout = find(absolute(root_path));
+                        std::optional<StoreLayout> layout = find(absolute_path(root_path));
                         if (layout && !check_version(layout->store_)) return std::nullopt;
                         return layout;
                       });
 }
 
 std::optional<StoreLayout> StoreLayout::open_any_version(const std::string& root_path) {
-  return with_context([&] { return "opening the store " + absolute(root_path); },
-                      [&] { return find(absolute(root_path)); });
+  return with_context([&] { return "opening the store " + absolute_path(root_path); },
+                      [&] { return find(absolute_path(root_path)); });
 }
 
 std::optional<StoreLayout> StoreLayout::find(const std::string& path) {
@@ -220,11 +229,13 @@ UniqueFd StoreLayout::environments() const { return open_directory(root_, "env")
 UniqueFd StoreLayout::open_dir(const std::string& relative) const { return open_directory(root_, relative); }
 
 FileLock StoreLayout::lock_shared(const std::function<void()>& on_wait) const {
-  return FileLock::acquire(open_lock(store_), LockMode::Shared, on_wait);
+  return with_context([&] { return "locking the store " + root_path_; },
+                      [&] { return FileLock::acquire(open_shared_lock(store_), LockMode::Shared, on_wait); });
 }
 
 FileLock StoreLayout::lock_exclusive(const std::function<void()>& on_wait) const {
-  return FileLock::acquire(open_lock(store_), LockMode::Exclusive, on_wait);
+  return with_context([&] { return "locking the store " + root_path_; },
+                      [&] { return FileLock::acquire(open_lock(store_), LockMode::Exclusive, on_wait); });
 }
 
 std::optional<FileLock> StoreLayout::try_lock_exclusive() const {

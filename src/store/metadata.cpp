@@ -303,6 +303,7 @@ void MetadataStore::read_into(RecordList& result, const std::string& name) const
   try {
     if (std::optional<EnvRecord> record = find(name)) result.records.push_back(std::move(*record));
   } catch (const Error& error) {
+    if (is_shortage(error)) throw;
     result.bad.push_back({name, error.message()});
   }
 }

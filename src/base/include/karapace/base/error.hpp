@@ -60,6 +60,9 @@ class SystemError : public Error {
 };
 
 /// Stored bytes do not match their name or checksum.
+/// The machine lacks something for the moment (descriptors, memory): says nothing about what was looked at.
+[[nodiscard]] bool is_shortage(const Error& error) noexcept;
+
 class CorruptError : public Error {
  public:
   CorruptError(std::string_view what, std::string expected, std::string found);

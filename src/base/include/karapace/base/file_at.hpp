@@ -30,6 +30,9 @@ namespace karapace {
 [[nodiscard]] UniqueFd open_path(const std::string& path, int flags, mode_t mode = 0600);
 [[nodiscard]] UniqueFd open_directory(FdRef dir, const std::string& path);  // open_beneath + O_DIRECTORY
 
+/// Without resolving links. NotFound if it is relative and the current directory was removed.
+[[nodiscard]] std::string absolute_path(const std::string& path);
+
 /// lstat below `dir`; nothing if it does not exist. Never follows the last component.
 [[nodiscard]] std::optional<struct stat> stat_at(FdRef dir, const std::string& name);
 [[nodiscard]] struct stat stat_fd(FdRef fd);

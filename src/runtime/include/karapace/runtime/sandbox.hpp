@@ -16,6 +16,9 @@
 
 namespace karapace::runtime {
 
+/// Throws Unsupported if so few files may be open that no sandbox and no session can be started.
+void require_open_files();
+
 /// Absolute path of an internal program: beside this program, else ../libexec/karapace. Throws NotFound.
 [[nodiscard]] std::string find_helper(std::string_view name);
 
