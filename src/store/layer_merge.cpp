@@ -38,7 +38,7 @@ void choose_new_heads(std::vector<IndexEntry>& kept, const std::vector<IndexEntr
       entry.link_target = head->second;
       continue;
     }
-    std::string path = std::move(entry.path);
+    PackedBytes path = std::move(entry.path);  // keeps its bytes where they are: is_kept looks at them
     entry = *old.at(head->first);
     entry.path = std::move(path);
   }

@@ -242,7 +242,10 @@ HttpTestServer::HttpTestServer() {
   acceptor_ = std::thread([this]() noexcept { accept_all(); });
 }
 
-HttpTestServer::~HttpTestServer() {
+HttpTestServer::~HttpTestServer() { stop(); }
+
+void HttpTestServer::stop() {
+  if (!acceptor_.joinable()) return;
   std::list<Connection> open;
   {
     const std::lock_guard lock(mutex_);

@@ -80,7 +80,7 @@ struct HttpReply {
   std::string body{};
 };
 
-/// Listens from construction to destruction. A thread per connection; all methods may be called while it
+/// Listens from construction to stop(). A thread per connection; all methods may be called while it
 /// serves.
 class HttpTestServer {
  public:
@@ -106,6 +106,8 @@ class HttpTestServer {
   /// Asked first, by several threads at once; nothing: the server answers as usual.
   using Handler = std::function<std::optional<HttpReply>(const HttpRequest&)>;
   void set_handler(Handler handler);
+  /// Ends every connection and answers nothing any more. Called before what a handler uses ceases to be.
+  void stop();
 
   [[nodiscard]] std::vector<HttpRequest> requests() const;
   [[nodiscard]] std::size_t request_count(std::string_view path) const;

@@ -46,6 +46,7 @@ class RegistryTest : public FetchTest {
     server_.add("/v2/team/tool/blobs/sha256:" + sha256_of(config_), config_);
     server_.add("/v2/team/tool/blobs/sha256:" + sha256_of(layer_), layer_);
   }
+  ~RegistryTest() override { server_.stop(); }  // its handlers use the members
 
   static std::string describe(const std::string& type, const std::string& content,
                               const std::string& more = {}) {

@@ -33,6 +33,8 @@ class IndexReader {
  public:
   explicit IndexReader(std::string_view bytes);  // must outlive this
   explicit IndexReader(FdRef file);              // from its start; must stay open
+  IndexReader(const IndexReader&) = delete;
+  IndexReader& operator=(const IndexReader&) = delete;
   IndexReader(IndexReader&&) noexcept;
   IndexReader& operator=(IndexReader&&) = delete;
   ~IndexReader();

@@ -20,12 +20,11 @@ namespace karapace::store {
 class PackedBytes {
  public:
   PackedBytes() = default;
-  PackedBytes(std::string_view bytes)
-      : data_(make(bytes)) {}  // NOLINT(google-explicit-constructor): it is one
-  PackedBytes(const std::string& bytes)
-      : PackedBytes(std::string_view(bytes)) {}  // NOLINT(google-explicit-constructor)
-  PackedBytes(const char* text)
-      : PackedBytes(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTBEGIN(google-explicit-constructor): it is such bytes
+  PackedBytes(std::string_view bytes) : data_(make(bytes)) {}
+  PackedBytes(const std::string& bytes) : PackedBytes(std::string_view(bytes)) {}
+  PackedBytes(const char* text) : PackedBytes(std::string_view(text)) {}
+  // NOLINTEND(google-explicit-constructor)
   PackedBytes(const PackedBytes& other) : PackedBytes(other.view()) {}
   PackedBytes(PackedBytes&&) noexcept = default;
   PackedBytes& operator=(const PackedBytes& other) { return *this = PackedBytes(other); }
