@@ -22,6 +22,8 @@ const char* fix_for_errno(int error_number) noexcept {
       return "The disk quota is used up: delete something or have it raised.";
     case EROFS:
       return "The file system is mounted read-only: remount it for writing, or use another store (--store).";
+    case EIO:
+      return "The disk, or the network behind it, fails: see the kernel's messages (dmesg).";
     case ENFILE:
     case EMFILE:
       return "Raise the limit of open files (ulimit -n) and try again.";

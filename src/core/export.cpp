@@ -134,7 +134,7 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
     ownership = snapshot->ownership;
   } else {
     const std::string env_id = find_environment(reference).record.env_id;
-    lock = layout.lock_environment(env_id, [&] { impl_->wait_note("a command that is changing it"); });
+    lock = layout.lock_environment_shared(env_id, [&] { impl_->wait_note("a command that is changing it"); });
     const EnvironmentView environment = reload(layout, env_id);
     if (options.delta)
       throw Error(ErrorCode::InvalidInput, "--delta is for a snapshot", "karapace commit makes one");

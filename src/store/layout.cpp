@@ -244,13 +244,27 @@ std::optional<FileLock> StoreLayout::try_lock_exclusive() const {
 
 FileLock StoreLayout::lock_environment(const std::string& env_id,
                                        const std::function<void()>& on_wait) const {
+  return lock_environment_as(env_id, LockMode::Exclusive, on_wait);
+}
+
+FileLock StoreLayout::lock_environment_shared(const std::string& env_id,
+                                              const std::function<void()>& on_wait) const {
+  return lock_environment_as(env_id, LockMode::Shared, on_wait);
+}
+
+FileLock StoreLayout::lock_environment_as(const std::string& env_id, LockMode mode,
+                                          const std::function<void()>& on_wait) const {
   check_env_id(env_id);
   const UniqueFd environments = this->environments();
   for (int round = 0; round < kLockRounds; ++round) {
-    ensure_directory_at(environments, env_id, 0700);
-    const std::optional<UniqueFd> dir = try_open_beneath(environments, env_id, kOpenDirectory);
+    std::optional<UniqueFd> dir = try_open_beneath(environments, env_id, kOpenDirectory);
+    if (!dir) {
+      ensure_directory_at(environments, env_id, 0700);
+      dir = try_open_beneath(environments, env_id, kOpenDirectory);
+    }
     if (!dir) continue;
-    FileLock lock = FileLock::acquire(open_lock(*dir), LockMode::Exclusive, on_wait);
+    FileLock lock =
+        FileLock::acquire(mode == LockMode::Shared ? open_shared_lock(*dir) : open_lock(*dir), mode, on_wait);
     // Who held it may have removed the environment: then this is the lock of nothing.
     if (still_named(environments, env_id + "/" + kLockFile, lock.fd())) return lock;
   }

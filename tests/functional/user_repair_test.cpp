@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Healing and measuring where it takes more than the store: files of subordinate ids, and downloads. As an
 // ordinary user.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -74,10 +74,15 @@ class StoreLayout {
   /// env/<id>/.lock, exclusive: whoever changes the environment. Creates env/<id> (0700) if missing.
   [[nodiscard]] FileLock lock_environment(const std::string& env_id,
                                           const std::function<void()>& on_wait = {}) const;
-  /// Same, but nothing if somebody else holds it.
+  /// Same, shared: whoever reads for long what must not change meanwhile. Works on a read-only file system.
+  [[nodiscard]] FileLock lock_environment_shared(const std::string& env_id,
+                                                 const std::function<void()>& on_wait = {}) const;
+  /// As lock_environment, but nothing if somebody else holds it.
   [[nodiscard]] std::optional<FileLock> try_lock_environment(const std::string& env_id) const;
 
  private:
+  [[nodiscard]] FileLock lock_environment_as(const std::string& env_id, LockMode mode,
+                                             const std::function<void()>& on_wait) const;
   StoreLayout(std::string root_path, UniqueFd root, UniqueFd store);
   /// Nothing unless there are directories where a store has them.
   [[nodiscard]] static std::optional<StoreLayout> find(const std::string& path);
