@@ -376,6 +376,7 @@ constexpr CommandSpec kCommands[] = {
      .examples = kDoctorExamples,
      .exit_notes = "1 if a check fails.",
      .run = run_doctor},
+    kVerifyEnvSpec,
     {.name = "verify-store",
      .summary = "Check every byte in the store against its digest",
      .description =

@@ -2,6 +2,7 @@
 #include "error_report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <string_view>
 
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxLines = 40;
 constexpr std::size_t kMaxLineBytes = 2000;
 constexpr std::size_t kMaxJsonBytes = 64 * 1024;
+constexpr std::size_t kMaxPath = 4 * 4096;  // every byte of a long one escaped
 
 /// Lines stay lines, everything else that could drive a terminal is shown as \xNN.
 std::string printable_lines(std::string_view text, std::string_view indent) {
@@ -44,6 +46,32 @@ std::string_view code_of(const Error& error) {
 
 }  // namespace
 
+std::string what_differs(const store::TreeChange& change) {
+  if (change.kind == store::ChangeKind::Modified) return fmt::format("{}", fmt::join(change.what, ", "));
+  return change.kind == store::ChangeKind::Removed ? "missing" : "not expected";
+}
+
+OrderedJson comparison_json(const core::LayerComparison& comparison) {
+  OrderedJson json;
+  json["kind"] = comparison.kind == store::LayerKind::Base ? "base" : "dependency";
+  json["expected"] = comparison.expected;
+  json["found"] = comparison.found;
+  json["identical"] = comparison.expected == comparison.found;
+  json["differences"] = OrderedJson::array();
+  for (const core::FileDifference& difference : comparison.differences) {
+    const store::TreeChange& change = difference.change;
+    const bool modified = change.kind == store::ChangeKind::Modified;
+    json["differences"].push_back(OrderedJson(
+        Json{{"change", modified                                  ? "modified"
+                        : change.kind == store::ChangeKind::Added ? "added"
+                                                                  : "removed"},
+             {"package", difference.package.empty() ? Json(nullptr) : Json(printable(difference.package))},
+             {"path", printable(change.path, kMaxPath)},
+             {"what", change.what}}));
+  }
+  return json;
+}
+
 OrderedJson error_document(const Error& error) {
   OrderedJson detail = {
       {"code", code_of(error)}, {"message", json_text(error.message())}, {"fix", json_text(error.fix())}};
@@ -66,6 +94,8 @@ OrderedJson error_document(const Error& error) {
                                                    {"size", file.size},
                                                    {"url", json_text(file.url)}}));
     }
+  } else if (const auto* differs = dynamic_cast<const core::LayerDiffers*>(&error)) {
+    detail["layer"] = comparison_json(differs->comparison());
   } else if (const auto* format = dynamic_cast<const store::FormatError*>(&error)) {
     detail["found"] = format->found();
     detail["supported"] = store::kFormatVersion;

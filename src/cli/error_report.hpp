@@ -6,6 +6,7 @@
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/json.hpp"
+#include "karapace/core/engine.hpp"
 
 namespace karapace::cli {
 
@@ -14,5 +15,10 @@ namespace karapace::cli {
 [[nodiscard]] OrderedJson error_document(const Error& error);
 /// "error: ...", and "  fix: ..." if there is one. Safe for a terminal, bounded.
 [[nodiscard]] std::string error_text(const Error& error, bool colour);
+
+/// As in the documents of verify-env and of a build that gave other layers.
+[[nodiscard]] OrderedJson comparison_json(const core::LayerComparison& comparison);
+/// "content, mode", "missing", "not expected".
+[[nodiscard]] std::string what_differs(const store::TreeChange& change);
 
 }  // namespace karapace::cli

@@ -83,4 +83,42 @@ inline constexpr CommandSpec kSbomSpec = {
     .exit_notes = {},
     .run = run_sbom};
 
+inline constexpr Argument kVerifyEnvArguments[] = {
+    {.name = "env",
+     .occurs = Occurs::AtMostOnce,
+     .summary = "Environment; without it, the one that karapace.toml in the current directory describes",
+     .complete = Complete::Environment}};
+inline constexpr Flag kVerifyEnvFlags[] = {
+    {.name = "rebuild", .summary = "Build the layers once more from the lock, and compare with those"},
+    {.name = "keep",
+     .value = FlagValue::Required,
+     .value_name = "DIR",
+     .summary = "With --rebuild: put both versions of files that differ into DIR",
+     .complete = Complete::Directory}};
+inline constexpr Example kVerifyEnvExamples[] = {
+    {"karapace verify-env dev", "Is what dev consists of what was built?"},
+    {"karapace verify-env --rebuild dev", "Does the lock of dev still give the same bytes?"},
+    {"karapace verify-env --rebuild dev --keep diff",
+     "And what exactly is different in the files that differ?"}};
+inline constexpr CommandSpec kVerifyEnvSpec = {
+    .name = "verify-env",
+    .summary = "Compare the layers of an environment with their digests, or with a second build",
+    .description =
+        "Every file of the base and of the packages is read and compared with the digest in the lock. With "
+        "--rebuild both layers are built from the lock once more, beside those that are there, and compared: "
+        "files that "
+        "differ are named with what differs (content, mode, owner, xattrs, target, links, type, opaque; "
+        "times "
+        "do not count) and with the package that they belong to. Of a file that no package lists it is the "
+        "one whose "
+        "scripts name it.\n\n"
+        "The environment is not changed and may be in use. Nothing is left behind, apart from package files "
+        "that "
+        "had to be downloaded; what the store has is not downloaded.",
+    .arguments = kVerifyEnvArguments,
+    .flags = kVerifyEnvFlags,
+    .examples = kVerifyEnvExamples,
+    .exit_notes = "1 if the second build gave other layers; 3 if a file is not what was built.",
+    .run = run_verify_env};
+
 }  // namespace karapace::cli

@@ -4,6 +4,7 @@
 // last the record (build).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "karapace/runtime/backend.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
+#include "karapace/store/layer.hpp"
 #include "timed_progress.hpp"
 
 namespace karapace::core {
@@ -58,6 +60,16 @@ void carry_snapshots(const store::StoreLayout& layout, const std::string& from, 
 [[nodiscard]] std::optional<LockedEnvironment> take_over(Engine::Impl& engine, const store::EnvRecord& old,
                                                          const std::string& new_id);
 
+/// For building layers of an environment again, from what its record keeps.
+[[nodiscard]] BuildInputs recorded_inputs(const store::StoreLayout& layout, const store::EnvRecord& record,
+                                          LockFile lock);
+
+/// A layer that was built and not published.
+struct DescribedLayer {
+  Digest hash;
+  std::string index;
+};
+
 class Build {
  public:
   Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inputs);
@@ -65,6 +77,13 @@ class Build {
   /// One layer of the lock, whether the store has it or not: what is damaged of it becomes good. For whoever
   /// has the store to himself.
   void build_layer_again(const std::string& layer);
+  /// The base or the dependency layer of the lock as it is built now, in a staging directory that is gone
+  /// afterwards. `look` is called while the tree is still there, with the directory that it lies in relative
+  /// to the store root. The caller has the store's lock.
+  using Look = std::function<void(const DescribedLayer& layer, const std::string& tree)>;
+  DescribedLayer describe_layer(store::LayerKind kind, const Look& look = {});
+  [[nodiscard]] std::uint64_t downloaded_files() const noexcept { return downloaded_files_; }
+  [[nodiscard]] std::uint64_t downloaded_bytes() const noexcept { return downloaded_bytes_; }
   /// Only until the lock is complete; writes it.
   LockFile run_lock();
   /// Only until everything is in the store that a build needs from elsewhere.
@@ -88,7 +107,13 @@ class Build {
   void download(const std::vector<remote::Download>& missing);
   [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
   [[nodiscard]] runtime::BuildContext context();
-  void check_reproduced(std::string_view what, const std::string& expected, const Digest& found) const;
+  /// Fetches what the layer is made of and builds it on what the lock says.
+  [[nodiscard]] Digest make_layer(store::LayerKind kind, std::string* index_only = nullptr);
+  /// Runs `body` with a staging directory of its own.
+  template <typename Body>
+  void in_operation(Body&& body);
+  /// Throws LayerDiffers if the layer `found`, which is in the store, is not the expected one.
+  void check_reproduced(store::LayerKind kind, const std::string& expected, const Digest& found);
   void check_lock_change();
   void save_lock_file();
   void publish();

@@ -12,6 +12,7 @@
 #include "karapace/base/json.hpp"
 #include "karapace/runtime/image.hpp"
 #include "karapace/runtime/session.hpp"
+#include "karapace/store/object_store.hpp"
 
 namespace karapace::core {
 namespace {
@@ -154,6 +155,17 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
   inputs.old_lock = load_lock(inputs.lock_path);
   if (inputs.old_lock) verify_integrity(*inputs.old_lock, inputs.lock_path);
   choose_name(inputs, options, layout);
+  return inputs;
+}
+
+BuildInputs recorded_inputs(const store::StoreLayout& layout, const store::EnvRecord& record, LockFile lock) {
+  BuildInputs inputs;
+  inputs.manifest =
+      parse_manifest_canonical_json(store::ObjectStore(layout).load(Digest::parse(record.manifest_hash)));
+  inputs.manifest_path = record.manifest_path;
+  inputs.manifest_directory = directory_of(record.manifest_path);
+  inputs.lock_path = lock_path_for(record.manifest_path);
+  inputs.old_lock = std::move(lock);
   return inputs;
 }
 

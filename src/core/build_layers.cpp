@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "build.hpp"
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/remote/fetch.hpp"
 #include "karapace/runtime/sandbox.hpp"
@@ -16,6 +17,8 @@
 namespace karapace::core {
 
 namespace {
+
+constexpr std::size_t kMaxIndex = 1024UL * 1024 * 1024;
 
 std::vector<remote::Download> missing_of(const store::StoreLayout& layout,
                                          const std::vector<runtime::Artefact>& artefacts) {
@@ -42,14 +45,12 @@ void Build::ensure_base() {
   const Digest key = backend_->base_key(lock_.base, lock_.arch, lock_.ownership);
   store::BuildCache cache(*engine_.layout);
   if (const auto known = cache.find(key); known && layer_ready(known->hex())) {
-    check_reproduced("base", lock_.base_image_digest, *known);
+    check_reproduced(store::LayerKind::Base, lock_.base_image_digest, *known);
     lock_.base_image_digest = known->hex();
     return;
   }
-  fetch_base();
-  auto build = context();
-  const Digest layer = backend_->build_base(build, lock_.base, lock_.repositories);
-  check_reproduced("base", lock_.base_image_digest, layer);
+  const Digest layer = make_layer(store::LayerKind::Base);
+  check_reproduced(store::LayerKind::Base, lock_.base_image_digest, layer);
   cache.put(key, layer);
   lock_.base_image_digest = layer.hex();
 }
@@ -64,35 +65,36 @@ void Build::ensure_dependencies() {
   const Digest key = backend_->dependency_key(base, lock_.resolved_packages, lock_.ownership);
   store::BuildCache cache(*engine_.layout);
   if (const auto known = cache.find(key); known && layer_ready(known->hex())) {
-    check_reproduced("package", lock_.dependency_layer, *known);
+    check_reproduced(store::LayerKind::Dependency, lock_.dependency_layer, *known);
     lock_.dependency_layer = known->hex();
     return;
   }
-  fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
-  auto build = context();
-  const Digest layer = backend_->build_dependencies(build, base, lock_.resolved_packages);
-  check_reproduced("package", lock_.dependency_layer, layer);
+  const Digest layer = make_layer(store::LayerKind::Dependency);
+  check_reproduced(store::LayerKind::Dependency, lock_.dependency_layer, layer);
   cache.put(key, layer);
   lock_.dependency_layer = layer.hex();
 }
 
-void Build::build_layer_again(const std::string& layer) {
+Digest Build::make_layer(store::LayerKind kind, std::string* index_only) {
+  if (kind == store::LayerKind::Base) {
+    fetch_base();
+  } else {
+    fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
+  }
+  auto build = context();
+  build.index_only = index_only;
+  if (kind == store::LayerKind::Base) return backend_->build_base(build, lock_.base, lock_.repositories);
+  return backend_->build_dependencies(build, Digest::parse(lock_.base_image_digest), lock_.resolved_packages);
+}
+
+template <typename Body>
+void Build::in_operation(Body&& body) {
   const store::StoreLayout& layout = *engine_.layout;
   lock_ = *inputs_.old_lock;
   operation_ = store::Operation::begin(layout, store::OpKind::Build, lock_.env_id, {});
   images_.emplace(layout, *operation_, runtime::host_architecture(), progress_, engine_.cancel);
   try {
-    auto build = context();
-    Digest built;
-    if (lock_.base_image_digest == layer) {
-      fetch_base();
-      built = backend_->build_base(build, lock_.base, lock_.repositories);
-    } else {
-      fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
-      built = backend_->build_dependencies(build, Digest::parse(lock_.base_image_digest),
-                                           lock_.resolved_packages);
-    }
-    check_reproduced("same", layer, built);
+    body();
     images_.reset();
     operation_->finish(engine_.tree_remover());
   } catch (...) {
@@ -100,6 +102,26 @@ void Build::build_layer_again(const std::string& layer) {
     operation_->undo_now(engine_.tree_remover());
     throw;
   }
+}
+
+void Build::build_layer_again(const std::string& layer) {
+  in_operation([&] {
+    const auto kind =
+        lock_.base_image_digest == layer ? store::LayerKind::Base : store::LayerKind::Dependency;
+    check_reproduced(kind, layer, make_layer(kind));
+  });
+}
+
+DescribedLayer Build::describe_layer(store::LayerKind kind, const Look& look) {
+  DescribedLayer layer;
+  in_operation([&] {
+    std::string path;
+    layer.hash = make_layer(kind, &path);
+    layer.index = read_file_at(engine_.layout->root(), path, kMaxIndex);
+    constexpr std::string_view kSuffix = ".index";
+    if (look) look(layer, path.substr(0, path.size() - kSuffix.size()));
+  });
+  return layer;
 }
 
 bool Build::layer_ready(const std::string& digest) {
@@ -111,15 +133,6 @@ bool Build::layer_ready(const std::string& digest) {
   // The record and its objects are here, only the tree is not.
   runtime::TreeWorker(*engine_.layout, lock_.ownership).ensure_tree(layer, progress_, engine_.cancel);
   return true;
-}
-
-void Build::check_reproduced(std::string_view what, const std::string& expected, const Digest& found) const {
-  if (expected.empty() || expected == found.hex()) return;
-  throw Error(ErrorCode::Conflict,
-              fmt::format("the {} layer built from {} differs from the one it pins: expected {}, got {}",
-                          what, inputs_.lock_path, expected, found.hex()),
-              "somebody's build is not reproducible: compare the two stores, or accept today's with karapace "
-              "build --update");
 }
 
 void Build::fetch(const std::vector<runtime::Artefact>& artefacts) {

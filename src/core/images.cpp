@@ -59,7 +59,7 @@ Images::Images(const store::StoreLayout& layout, const store::Operation& operati
       registries_(cancel) {}
 
 BasePin Images::find(const runtime::ImageReference& image) {
-  progress_.step("base image", image.display_name);
+  progress_.step("resolve", image.display_name);
   if (image.provider == BaseProvider::Lxc) return find_on_server(image);
   if (image.reference.empty()) {
     return pin_of(local(image).resolve(architecture_),

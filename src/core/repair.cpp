@@ -99,15 +99,8 @@ bool build_layer(Engine::Impl& engine, const std::string& layer) {
     try {
       const std::optional<LockFile> lock = lock_of(layout, record);
       if (!lock || (lock->base_image_digest != layer && lock->dependency_layer != layer)) continue;
-      BuildInputs inputs;
-      inputs.manifest =
-          parse_manifest_canonical_json(store::ObjectStore(layout).load(Digest::parse(record.manifest_hash)));
-      inputs.manifest_path = record.manifest_path;
-      inputs.manifest_directory = directory_of(record.manifest_path);
-      inputs.lock_path = lock_path_for(record.manifest_path);
-      inputs.old_lock = lock;
       const BuildOptions options{.name = {}, .locked = true, .update_packages = {}};
-      Build(engine, options, std::move(inputs)).build_layer_again(layer);
+      Build(engine, options, recorded_inputs(layout, record, *lock)).build_layer_again(layer);
       return true;
     } catch (const Error& error) {
       engine.progress.note(

@@ -6,9 +6,11 @@
 #include <fmt/ranges.h>
 
 #include "backend_namespace.hpp"
+#include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 
 namespace karapace::runtime {
@@ -17,6 +19,8 @@ namespace {
 constexpr std::string_view kVersion = "0.0.0-mock";
 // Names that the mock archive does not have, so that tests can ask for one.
 constexpr std::string_view kUnknownPrefix = "no-such-";
+// Names of packages that are never installed twice in the same way.
+constexpr std::string_view kChangingPrefix = "ever-changing-";
 
 struct MockFile {
   std::string name;
@@ -40,6 +44,13 @@ Digest seal_files(BuildContext& context, const std::string& name, const std::vec
   options.flat = true;
   options.set_mtime = store::kSourceDateEpoch;
   const UniqueFd objects = context.store.objects();
+  if (context.index_only != nullptr) {
+    const auto entries = store::scan_tree(tree, true, true, 1, context.cancel);
+    const std::string described = name + ".index";
+    replace_file(staging, described, store::encode_index(entries), 0644);
+    *context.index_only = fmt::format("{}/{}", context.operation.staging_path(), described);
+    return store::summarise(entries).hash;
+  }
   const store::SealedTree sealed = store::seal_tree(tree, objects, options, context.progress, context.cancel);
   const std::string index = store::encode_index(sealed.entries);
   const std::string mtimes = store::encode_mtimes(sealed.entries);
@@ -79,7 +90,7 @@ class MockBackend : public Backend {
 
   [[nodiscard]] Digest build_base(BuildContext& context, const BasePin& pin,
                                   const std::vector<Repository>& /*repositories*/) override {
-    context.progress.step("base image", pin.distribution);
+    context.progress.step("bootstrap", pin.distribution);
     return seal_files(context, "mock-base", {{".karapace-mock", "mock-image:" + pin.distribution}},
                       store::LayerKind::Base);
   }
@@ -130,7 +141,9 @@ class MockBackend : public Backend {
     context.progress.step("install", fmt::format("{} packages", packages.size()));
     std::vector<MockFile> files;
     for (const LockedPackage& package : packages) {
-      files.push_back({".pkg-" + package.name, fmt::format("{}@{}", package.name, package.version)});
+      const bool changes = package.name.starts_with(kChangingPrefix);
+      files.push_back({".pkg-" + package.name, fmt::format("{}@{}{}", package.name, package.version,
+                                                           changes ? context.operation.op_id() : "")});
     }
     return seal_files(context, "mock-dependencies", files, store::LayerKind::Dependency);
   }

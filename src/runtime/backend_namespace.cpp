@@ -12,6 +12,7 @@
 #include "karapace/store/object_store.hpp"
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
+#include "seal_layer.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -214,7 +215,7 @@ class NamespaceBackend : public Backend {
       resolution.pin.sha256 = image.sha256;
       return resolution;
     }
-    context.progress.step("base image", image.display_name);
+    context.progress.step("resolve", image.display_name);
     const UniqueFd file = open_path(image.path, O_RDONLY);
     resolution.pin.sha256 =
         TreeWorker(context.store, context.manifest.ownership).sha256(file, context.cancel);
@@ -232,7 +233,7 @@ class NamespaceBackend : public Backend {
   }
 
   static Digest copied_directory(BuildContext& context, const ImageReference& image) {
-    context.progress.step("base image", image.display_name);
+    context.progress.step("unpack", image.display_name);
     TreeWorker worker(context.store, context.manifest.ownership);
     const std::string staging = context.operation.staging_path();
     if (!exists_at(context.operation.staging(), std::string(kTree))) {
@@ -253,7 +254,7 @@ class NamespaceBackend : public Backend {
   }
 
   static Digest build_tar(BuildContext& context, const ImageReference& image, const BasePin& pin) {
-    context.progress.step("base image", image.display_name);
+    context.progress.step("unpack", image.display_name);
     TreeWorker worker(context.store, context.manifest.ownership);
     const UniqueFd archive = open_archive(context, image, pin);
     with_context([&] { return image.display_name; },
@@ -272,15 +273,12 @@ class NamespaceBackend : public Backend {
   }
 
   static Digest seal_tree(BuildContext& context) {
-    context.progress.step("seal", "base image");
-    return TreeWorker(context.store, context.manifest.ownership)
-        .seal({.staging_path = context.operation.staging_path(),
-               .name = std::string(kTree),
-               .lowers = {},
-               .normalise = Normalise::None,
-               .kind = store::LayerKind::Base,
-               .files = {}},
-              context.progress, context.cancel);
+    return seal_layer(context, {.staging_path = context.operation.staging_path(),
+                                .name = std::string(kTree),
+                                .lowers = {},
+                                .normalise = Normalise::None,
+                                .kind = store::LayerKind::Base,
+                                .files = {}});
   }
 
   static void require_apt(BuildContext& context, const Digest& base_layer, const ImageReference& image) {

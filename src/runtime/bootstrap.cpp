@@ -13,6 +13,7 @@
 #include "karapace/runtime/sandbox.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "packages/apt_workspace.hpp"
+#include "seal_layer.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -155,7 +156,7 @@ class InstallProgress {
 
 BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& image) {
   require_program("mmdebstrap", "mmdebstrap");
-  context.progress.step("base image", image.display_name);
+  context.progress.step("resolve", image.display_name);
   const Workspace workspace(context);
   const Mirrors mirrors = Mirrors::from_environment();
   const std::string sources = apt::sources_list(image.apt_sources, mirrors, debian_keyrings());
@@ -209,7 +210,7 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
 
 Digest build_bootstrap(BuildContext& context, const ImageReference& image, const BasePin& pin) {
   const std::string mmdebstrap = require_program("mmdebstrap", "mmdebstrap");
-  context.progress.step("install", fmt::format("{} base", image.display_name));
+  context.progress.step("bootstrap", image.display_name);
   const std::string suite = image.canonical.substr(image.canonical.find('/') + 1);
   const std::string name = "bootstrap";
   TreeWorker worker(context.store, context.manifest.ownership);
@@ -227,14 +228,12 @@ Digest build_bootstrap(BuildContext& context, const ImageReference& image, const
                     [&](std::string_view line) { progress.line(line); });
   if (result.status != 0) apt::throw_install_failed(context, "mmdebstrap cannot build the base", result);
 
-  context.progress.step("seal", "base image");
-  return worker.seal({.staging_path = inside_staging,
-                      .name = "root",
-                      .lowers = {},
-                      .normalise = Normalise::AptBase,
-                      .kind = store::LayerKind::Base,
-                      .files = base_files(image, context.manifest.ownership)},
-                     context.progress, context.cancel);
+  return seal_layer(context, {.staging_path = inside_staging,
+                              .name = "root",
+                              .lowers = {},
+                              .normalise = Normalise::AptBase,
+                              .kind = store::LayerKind::Base,
+                              .files = base_files(image, context.manifest.ownership)});
 }
 
 }  // namespace karapace::runtime

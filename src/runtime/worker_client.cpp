@@ -101,6 +101,16 @@ std::string_view to_string(Normalise normalise) {
   return {};
 }
 
+Json seal_request(std::string_view verb, const SealRequest& request) {
+  return {{"verb", verb},
+          {"staging", request.staging_path},
+          {"name", request.name},
+          {"lowers", request.lowers},
+          {"what", request.kind == store::LayerKind::Base ? "base image" : "dependency layer"},
+          {"normalise", to_string(request.normalise)},
+          {"files", files_as_json(request.files)}};
+}
+
 struct PassedFd {
   const char* key;  // in the request
   FdRef fd;
@@ -158,14 +168,7 @@ TreeWorker::TreeWorker(const store::StoreLayout& store, Ownership ownership)
     : store_(store), ownership_(ownership) {}
 
 Digest TreeWorker::seal(const SealRequest& request, ProgressSink& progress, CancelToken& cancel) {
-  const Json sealed = ask(store_, ownership_,
-                          {{"verb", "seal"},
-                           {"staging", request.staging_path},
-                           {"name", request.name},
-                           {"lowers", request.lowers},
-                           {"normalise", to_string(request.normalise)},
-                           {"files", files_as_json(request.files)}},
-                          {}, progress, cancel);
+  const Json sealed = ask(store_, ownership_, seal_request("seal", request), {}, progress, cancel);
   // The worker may have other ids than we do, so the records are ours to write.
   const UniqueFd staging = store_.open_dir(request.staging_path);
   const std::string index = read_file_at(staging, request.name + ".index", kMaxIndex);
@@ -181,6 +184,12 @@ Digest TreeWorker::seal(const SealRequest& request, ProgressSink& progress, Canc
   KARAPACE_ASSERT(record.index_object == record.hash);
   store::LayerStore(store_).put(record, index, mtimes);
   return record.hash;
+}
+
+DescribedLayer TreeWorker::describe(const SealRequest& request, ProgressSink& progress, CancelToken& cancel) {
+  const Json described = ask(store_, ownership_, seal_request("describe", request), {}, progress, cancel);
+  return {.hash = Digest::parse(described.at("hash").get<std::string>()),
+          .index_path = fmt::format("{}/{}.index", request.staging_path, request.name)};
 }
 
 void TreeWorker::unpack(FdRef archive, const std::string& staging_path, const std::string& name,

@@ -32,6 +32,7 @@ int run_unarchive(const Invocation& invocation);
 int run_migrate(const Invocation& invocation);
 int run_gc(const Invocation& invocation);
 int run_doctor(const Invocation& invocation);
+int run_verify_env(const Invocation& invocation);
 int run_verify_store(const Invocation& invocation);
 int run_completions(const Invocation& invocation);
 int run_man_pages(const Invocation& invocation);

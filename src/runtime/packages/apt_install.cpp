@@ -15,6 +15,7 @@
 #include "karapace/runtime/worker.hpp"
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
+#include "seal_layer.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
@@ -114,16 +115,16 @@ class Installer {
       unpack.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
     std::ranges::sort(unpack.end() - static_cast<std::ptrdiff_t>(packages_.size()), unpack.end());
     step("dpkg cannot unpack the packages", unpack);
+    context_.progress.step("configure", fmt::format("{} packages", packages_.size()));
     step("dpkg cannot configure the packages", dpkg({"--configure", "--pending"}));
-    context_.progress.step("seal", "dependency layer");
-    return worker_.seal({.staging_path = context_.operation.staging_path(),
-                         .name = std::string(kOverlay),
-                         .lowers = lowers_,
-                         .normalise = Normalise::AptLayer,
-                         .kind = store::LayerKind::Dependency,
-                         .files = {{std::string(kExtendedStates),
-                                    extended_states(base_states(), packages_, host_architecture())}}},
-                        context_.progress, context_.cancel);
+    return seal_layer(context_,
+                      {.staging_path = context_.operation.staging_path(),
+                       .name = std::string(kOverlay),
+                       .lowers = lowers_,
+                       .normalise = Normalise::AptLayer,
+                       .kind = store::LayerKind::Dependency,
+                       .files = {{std::string(kExtendedStates),
+                                  extended_states(base_states(), packages_, host_architecture())}}});
   }
 
  private:
@@ -189,7 +190,7 @@ std::string extended_states(std::string_view base_states, const std::vector<Lock
 }
 
 Digest install(BuildContext& context, const Digest& base_layer, const std::vector<LockedPackage>& packages) {
-  context.progress.step("install", fmt::format("{} packages", packages.size()));
+  context.progress.step("unpack", fmt::format("{} packages", packages.size()));
   return Installer(context, base_layer, packages).run();
 }
 

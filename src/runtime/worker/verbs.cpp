@@ -83,11 +83,11 @@ UniqueFd create_world_readable(FdRef directory, const std::string& name) {
   return file;
 }
 
-Json seal(const Job& job) {
-  const UniqueFd staging = job.staging();
-  const std::string name = job.text("name");
-  const UniqueFd tree = open_directory(staging, name);
+/// Brings staging/<name> into the form in which it becomes a layer, and returns it open.
+UniqueFd normalise_tree(const Job& job, FdRef staging, const std::string& name) {
+  UniqueFd tree = open_directory(staging, name);
   const std::string normalise = job.text("normalise");
+  if (normalise != "none") job.progress.step("normalise", job.text("what"));
   const WorkTree work(tree, job.lowers(), job.owners());
   if (normalise == "base") normalise_base(work);
   if (normalise == "layer") normalise_layer(work);
@@ -98,17 +98,40 @@ Json seal(const Job& job) {
   // A tree of root's files alone has the same index flat and mapped, and lies on the disk under different
   // ids. The mark gives it two names, so that one store can hold both.
   if (!job.flat) set_xattr(staging, name, "user.karapace.ownership", "mapped");
+  return tree;
+}
+
+store::IndexSummary write_index(FdRef staging, const std::string& name,
+                                const std::vector<store::IndexEntry>& entries) {
+  return store::write_index(entries, create_world_readable(staging, name + ".index"),
+                            create_world_readable(staging, name + ".mtimes"));
+}
+
+Json seal(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const std::string name = job.text("name");
+  const UniqueFd tree = normalise_tree(job, staging, name);
+  job.progress.step("seal", job.text("what"));
   store::SealOptions options;
   options.flat = job.flat;
-  if (normalise != "none") options.set_mtime = store::kSourceDateEpoch;
+  if (job.text("normalise") != "none") options.set_mtime = store::kSourceDateEpoch;
   const UniqueFd objects = open_directory(job.store, "store/objects");
   const UniqueFd trees = open_directory(job.store, "trees");
   const store::SealedTree sealed = store::seal_tree(tree, objects, options, job.progress, job.cancel);
-  const store::IndexSummary index =
-      store::write_index(sealed.entries, create_world_readable(staging, name + ".index"),
-                         create_world_readable(staging, name + ".mtimes"));
+  const store::IndexSummary index = write_index(staging, name, sealed.entries);
+  job.progress.step("publish", job.text("what"));
   store::publish_tree(staging, name, trees, index.hash);
   return {{"hash", index.hash.hex()}, {"entries", index.entries}, {"bytes", index.bytes}};
+}
+
+/// What seal would make of the tree, which stays where it is.
+Json describe(const Job& job) {
+  const UniqueFd staging = job.staging();
+  const std::string name = job.text("name");
+  const UniqueFd tree = normalise_tree(job, staging, name);
+  job.progress.step("hash", job.text("what"));
+  return {
+      {"hash", write_index(staging, name, store::scan_tree(tree, job.flat, true, 2, job.cancel)).hash.hex()}};
 }
 
 Json unpack(const Job& job) {
@@ -339,6 +362,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   const Job job(request, progress, cancel);
   const std::string verb = job.text("verb");
   if (verb == "seal") return seal(job);
+  if (verb == "describe") return describe(job);
   if (verb == "unpack") return unpack(job);
   if (verb == "copy") return copy(job);
   if (verb == "digest") return digest(job);

@@ -78,6 +78,40 @@ class MissingArtefacts : public Error {
   std::vector<runtime::Artefact> missing_;
 };
 
+/// A path at which a layer is not what it should be.
+struct FileDifference {
+  store::TreeChange change;  // what the layer that was found has added, modified or removed
+  std::string package;       // whose it is: runtime::find_owners; empty: nobody knows
+};
+struct LayerComparison {
+  store::LayerKind kind = store::LayerKind::Base;
+  std::string expected;  // digests
+  std::string found;
+  std::vector<FileDifference> differences;
+};
+
+/// The same inputs gave another layer.
+class LayerDiffers : public Error {
+ public:
+  /// The message is `cause` and the first of the differences.
+  LayerDiffers(std::string_view cause, LayerComparison comparison, std::string fix);
+  [[nodiscard]] const LayerComparison& comparison() const noexcept { return comparison_; }
+
+ private:
+  LayerComparison comparison_;
+};
+
+struct VerifyEnvOptions {
+  bool rebuild = false;   // compare with what the lock gives now, not with what is on the disk
+  std::string keep = {};  // --rebuild: directory for both versions of files that differ; empty: none
+};
+struct EnvVerification {
+  std::vector<LayerComparison> layers;  // base first
+  std::uint64_t downloaded_files = 0;
+  std::uint64_t downloaded_bytes = 0;
+  [[nodiscard]] bool identical() const;
+};
+
 struct SessionOptions {
   std::vector<std::string> command;  // empty: login shell
   bool as_root = false;
@@ -255,6 +289,10 @@ class Engine {
   /// lock and works with Access::Read.
   GcReport gc(const GcOptions& options);
   [[nodiscard]] store::IntegrityReport verify_store();
+  /// Compares the layers of the environment's lock with their trees, or with layers that are built from the
+  /// same lock beside them. Neither changes the environment; package files that had to be downloaded stay in
+  /// the store. Conflict if the environment is archived or stands on layers of another lock.
+  EnvVerification verify_environment(const EnvironmentView& environment, const VerifyEnvOptions& options);
   /// Verifies, heals what has a source (a tree, objects, an artefact's URL in a lock), and verifies again
   /// until nothing more can be healed. Waits for the store to itself.
   RepairReport repair_store();

@@ -44,6 +44,9 @@ struct BuildContext {
   ProgressSink& progress;
   CancelToken& cancel;
   ImageFinder* images = nullptr;  // null: there are none but those on this machine
+  /// Set: layers are built to be looked at. They are not published, and where the index of the newest one
+  /// lies is put here, relative to the store's root, in the staging directory.
+  std::string* index_only = nullptr;
 };
 
 struct BaseResolution {

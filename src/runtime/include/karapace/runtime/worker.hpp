@@ -36,6 +36,11 @@ struct SealRequest {
   std::vector<std::pair<std::string, std::string>>
       files;  // written after normalising: path -> content, mode 0644
 };
+/// A layer that was described and not published.
+struct DescribedLayer {
+  Digest hash;
+  std::string index_path;  // relative to the store root, in the staging directory
+};
 
 struct ExportRequest {
   std::vector<std::pair<Digest, Digest>> layers;  // index and times objects, bottom first
@@ -49,6 +54,9 @@ class TreeWorker {
   TreeWorker(const store::StoreLayout& store, Ownership ownership);
   /// Normalises, seals, lays out as trees/<digest> and publishes the layer. Returns its digest.
   Digest seal(const SealRequest& request, ProgressSink& progress, CancelToken& cancel);
+  /// What seal would make, without objects, tree and record: only normalises and writes the index.
+  [[nodiscard]] DescribedLayer describe(const SealRequest& request, ProgressSink& progress,
+                                        CancelToken& cancel);
   /// Unpacks a tar archive (gz, xz, zstd, bzip2 by libarchive), hostile, into staging/<name>. `archive` is an
   /// open file. With `expected_sha256`, an archive that is another one is InvalidInput.
   void unpack(FdRef archive, const std::string& staging_path, const std::string& name, ProgressSink& progress,
