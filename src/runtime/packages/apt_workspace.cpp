@@ -72,6 +72,7 @@ std::vector<std::pair<std::string, std::string>> install_environment() {
           {"LC_ALL", "C.UTF-8"},
           {"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"},
           {"SOURCE_DATE_EPOCH", std::to_string(store::kSourceDateEpoch)},
+          {"FORCE_SOURCE_DATE", "1"},  // or TeX puts the time of the day into its formats
           {"TERM", "dumb"},
           {"TZ", "UTC"}};
 }

@@ -11,6 +11,7 @@
 
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/xattr.hpp"
+#include "worker/generated_files.hpp"
 
 namespace karapace::worker {
 namespace {
@@ -155,6 +156,7 @@ void normalise_base(const WorkTree& tree) {
 
 void normalise_layer(const WorkTree& tree) {
   normalise_common(tree);
+  normalise_generated_files(tree);
   // These say who the machine is: the base has neutral ones, sessions bring their own.
   for (const char* path : {"etc/hosts", "etc/hostname", "etc/resolv.conf"}) tree.remove(path);
   constexpr const char* kPolicyPath = "usr/sbin/policy-rc.d";

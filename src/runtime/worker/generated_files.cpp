@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/generated_files.hpp"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/store/layer.hpp"
+
+namespace karapace::worker {
+namespace {
+
+constexpr std::size_t kMaxFile = 64 * 1024 * 1024;
+
+// --- Java. https://docs.oracle.com/javase/8/docs/technotes/guides/security names the format; the bytes are
+// --- those of sun.security.provider.JavaKeyStore: big-endian, strings with two bytes of length.
+
+constexpr std::uint32_t kJksMagic = 0xfeedfeed;
+constexpr std::uint32_t kJksVersion = 2;
+constexpr std::uint32_t kJksCertificate = 2;
+constexpr std::size_t kSha1Bytes = 20;
+constexpr std::size_t kMaxCertificates = 100'000;
+
+/// Reads until something is missing; what is missing reads as nothing.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : left_(bytes) {}
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+  [[nodiscard]] bool at_end() const noexcept { return left_.empty(); }
+  std::string_view take(std::size_t count) {
+    if (count > left_.size()) failed_ = true;
+    const auto taken = left_.substr(0, failed_ ? 0 : count);
+    left_.remove_prefix(taken.size());
+    return taken;
+  }
+  std::uint64_t number(std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (const char byte : take(bytes)) value = value << 8U | static_cast<unsigned char>(byte);
+    return value;
+  }
+
+ private:
+  std::string_view left_;
+  bool failed_ = false;
+};
+
+void append_number(std::string& out, std::uint64_t value, unsigned bytes) {
+  while (bytes-- > 0) out += static_cast<char>(value >> 8U * bytes & 0xffU);
+}
+
+/// What ends a key store: of the password in UTF-16, some words, and everything before.
+std::string jks_digest(std::string_view data) {
+  std::string text;
+  for (const char c : std::string_view("changeit")) text.append({'\0', c});
+  text.append("Mighty Aphrodite").append(data);
+  std::array<unsigned char, kSha1Bytes> digest{};
+  if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha1(), nullptr) != 1)
+    throw Error(ErrorCode::Internal, "the cryptography library cannot compute SHA-1");
+  return {digest.begin(), digest.end()};
+}
+
+// --- TeX
+
+void rewrite(const WorkTree& tree, const std::string& path, std::string_view content) {
+  tree.truncate(path);  // owner and mode stay
+  UniqueFd file = open_beneath(tree.fd(), path, O_WRONLY | O_NOFOLLOW);
+  write_all(file, content);
+  file.close();
+}
+
+std::vector<DirectoryEntry> entries_of(const WorkTree& tree, const std::string& path) {
+  const auto info = tree.find(path);
+  if (!info || !S_ISDIR(info->st_mode)) return {};
+  return list_directory(open_directory(tree.fd(), path));
+}
+
+template <typename Function>
+void rewrite_if(const WorkTree& tree, const std::string& path, Function&& normalise) {
+  const auto info = tree.find(path);
+  if (!info || !S_ISREG(info->st_mode) || static_cast<std::size_t>(info->st_size) > kMaxFile) return;
+  const std::string before = read_file_at(tree.fd(), path, kMaxFile);
+  const std::optional<std::string> after = normalise(before);
+  if (after && *after != before) rewrite(tree, path, *after);
+}
+
+void normalise_tex(const WorkTree& tree) {
+  const std::string top = "var/lib/texmf";
+  const std::string formats = top + "/web2c";
+  for (const DirectoryEntry& engine : entries_of(tree, formats)) {
+    const std::string path = formats + "/" + engine.name;
+    if (engine.name.ends_with(".log")) tree.remove(path);
+    // The order of tables in a dumped Lua state is random. kpathsea makes a format that is missing when it is
+    // first used.
+    const bool is_lua = engine.name.starts_with("lua");
+    for (const DirectoryEntry& file : entries_of(tree, path)) {
+      if (file.name.ends_with(".log") || (is_lua && file.name.ends_with(".fmt")))
+        tree.remove(path + "/" + file.name);
+    }
+  }
+  for (const DirectoryEntry& file : entries_of(tree, top)) {
+    if (!file.name.starts_with("ls-R")) continue;
+    const bool is_ours = file.name == "ls-R";
+    rewrite_if(tree, top + "/" + file.name, [&](std::string_view text) {
+      return normalise_ls_r(text, [&](const std::string& path) {
+        const std::string full = top + "/" + path;
+        return !is_ours || tree.find(full) || tree.find_below(full);
+      });
+    });
+  }
+}
+
+/// A new cluster has a number of its own and the time of its birth, in hundreds of files.
+void remove_databases(const WorkTree& tree) {
+  tree.empty_directory("var/lib/mysql");
+  for (const char* top : {"var/lib/postgresql", "etc/postgresql"}) {
+    for (const DirectoryEntry& version : entries_of(tree, top))
+      tree.empty_directory(std::string(top) + "/" + version.name);
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> normalise_java_keystore(std::string_view bytes) {
+  if (bytes.size() < kSha1Bytes) return std::nullopt;
+  const auto data = bytes.substr(0, bytes.size() - kSha1Bytes);
+  Reader reader(data);
+  if (reader.number(4) != kJksMagic || reader.number(4) != kJksVersion) return std::nullopt;
+  const std::uint64_t count = reader.number(4);
+  if (count > kMaxCertificates || jks_digest(data) != bytes.substr(data.size())) return std::nullopt;
+  std::map<std::string_view, std::string> entries;  // alias -> type and certificate
+  for (std::uint64_t i = 0; i < count && !reader.failed(); ++i) {
+    if (reader.number(4) != kJksCertificate) return std::nullopt;
+    const auto alias = reader.take(reader.number(2));
+    reader.number(8);  // when it came in
+    const auto type = reader.take(reader.number(2));
+    const auto certificate = reader.take(reader.number(4));
+    std::string& entry = entries[alias];
+    append_number(entry, type.size(), 2);
+    entry.append(type);
+    append_number(entry, certificate.size(), 4);
+    entry.append(certificate);
+  }
+  if (reader.failed() || !reader.at_end() || entries.size() != count) return std::nullopt;
+  std::string result;
+  append_number(result, kJksMagic, 4);
+  append_number(result, kJksVersion, 4);
+  append_number(result, count, 4);
+  for (const auto& [alias, entry] : entries) {
+    append_number(result, kJksCertificate, 4);
+    append_number(result, alias.size(), 2);
+    result.append(alias);
+    append_number(result, static_cast<std::uint64_t>(store::kSourceDateEpoch) * 1000, 8);
+    result.append(entry);
+  }
+  return result + jks_digest(result);
+}
+
+std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& is_there) {
+  const auto first = text.find("./");
+  if (!text.starts_with("% ls-R") || first == std::string_view::npos) return std::nullopt;
+  std::string result(text.substr(0, first));
+  std::map<std::string, std::set<std::string>> directories;
+  std::set<std::string>* current = nullptr;
+  for (text.remove_prefix(first); !text.empty();) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const auto line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.empty()) {
+      current = nullptr;
+    } else if (current == nullptr) {
+      if (!line.starts_with('.') || !line.ends_with(':')) return std::nullopt;
+      current = &directories[std::string(line)];
+    } else {
+      current->emplace(line);
+    }
+  }
+  for (const auto& [name, entries] : directories) {
+    std::string path = name.substr(1, name.size() - 2);  // "./web2c:" -> "/web2c"
+    if (path == "/") path.clear();
+    result.append(name).append("\n");
+    for (const std::string& entry : entries) {
+      if (is_there((path + "/" + entry).substr(1))) result.append(entry).append("\n");
+    }
+    result += '\n';
+  }
+  return result;
+}
+
+void normalise_generated_files(const WorkTree& tree) {
+  rewrite_if(tree, "etc/ssl/certs/java/cacerts", normalise_java_keystore);
+  normalise_tex(tree);
+  remove_databases(tree);
+}
+
+}  // namespace karapace::worker
