@@ -20,7 +20,7 @@ Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inpu
       inputs_(std::move(inputs)),
       plan_(plan_build(inputs_, options)),
       backend_(runtime::make_backend(inputs_.manifest.runtime_backend)),
-      progress_(engine.progress) {}
+      progress_(engine.progress, engine.began) {}
 
 BuildResult Build::run() {
   if (auto done = try_up_to_date()) return std::move(*done);
@@ -31,6 +31,7 @@ BuildResult Build::run() {
     ensure_dependencies();
     engine_.cancel.check();
     publish();
+    progress_.quiet_step("clean up");
     operation_->finish(engine_.tree_remover());
   } catch (...) {
     // Undo at once rather than at the next start: a full disk is given back now.
@@ -140,6 +141,8 @@ bool Build::tell_what_is_stale(FdRef environment) {
 }
 
 void Build::publish() {
+  progress_.part({});
+  progress_.quiet_step("publish");
   const store::StoreLayout& layout = *engine_.layout;
   store::MetadataStore metadata(layout);
   env_lock_ = layout.lock_environment(

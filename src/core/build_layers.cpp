@@ -131,6 +131,7 @@ bool Build::layer_ready(const std::string& digest) {
   if (layers.is_laid_out(layer)) return true;
   if (!layers.find(layer)) return false;
   // The record and its objects are here, only the tree is not.
+  progress_.quiet_step("lay out");
   runtime::TreeWorker(*engine_.layout, lock_.ownership).ensure_tree(layer, progress_, engine_.cancel);
   return true;
 }

@@ -37,8 +37,10 @@ void drop_unused_repositories(LockFile& lock) {
 
 void Build::complete_lock() {
   lock_ = plan_.lock;
+  progress_.part("base");
   if (plan_.resolve_base) resolve_base();
   ensure_base();
+  progress_.part("packages");
   if (plan_.resolve_packages) resolve_packages();
   drop_unused_repositories(lock_);
   seal_identity(lock_);

@@ -54,7 +54,8 @@ void Engine::Impl::wait_note(std::string_view whom) const {
 }
 
 Engine::Engine(std::string store_root, Access access, ProgressSink& progress, CancelToken& cancel)
-    : impl_(new Impl{std::move(store_root), access, progress, cancel, std::nullopt}) {
+    : impl_(new Impl{std::move(store_root), access, progress, cancel, std::nullopt,
+                     std::chrono::steady_clock::now()}) {
   impl_->layout = store::StoreLayout::open_existing(impl_->root);
   if (access == Access::Write) impl_->recover();
 }

@@ -2,6 +2,7 @@
 // What the use cases of the engine share.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +24,7 @@ struct Engine::Impl {
   ProgressSink& progress;
   CancelToken& cancel;
   std::optional<store::StoreLayout> layout;  // nothing: there is no store yet
+  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 
   /// Opens the store, making it if that is allowed. Throws NotFound without one.
   store::StoreLayout& open();

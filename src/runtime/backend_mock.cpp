@@ -51,12 +51,14 @@ Digest seal_files(BuildContext& context, const std::string& name, const std::vec
     *context.index_only = fmt::format("{}/{}", context.operation.staging_path(), described);
     return store::summarise(entries).hash;
   }
+  context.progress.step("seal", name);
   const store::SealedTree sealed = store::seal_tree(tree, objects, options, context.progress, context.cancel);
   const std::string index = store::encode_index(sealed.entries);
   const std::string mtimes = store::encode_mtimes(sealed.entries);
   store::LayerRecord record;
   record.hash = record.index_object = hash_bytes(index);
   record.mtimes_object = hash_bytes(mtimes);
+  context.progress.step("publish", name);
   store::publish_tree(staging, name, context.store.trees(), record.hash);
   record.kind = kind;
   record.ownership = "flat";

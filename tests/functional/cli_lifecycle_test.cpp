@@ -61,7 +61,17 @@ TEST_F(CliLifecycle, BuildReportsWhatItBuilt) {
   EXPECT_EQ(built.at("status"), "built");
   EXPECT_EQ(built.at("name"), "dev");
   EXPECT_EQ(built.at("env_id").get<std::string>().substr(0, 12), built.at("short_id"));
-  EXPECT_FALSE(built.at("timings").empty());
+  std::int64_t sum = 0;
+  std::vector<std::string> steps;
+  for (const Json& step : built.at("timings")) {
+    sum += step.at("milliseconds").get<std::int64_t>();
+    steps.push_back((step.at("part").is_null() ? "" : step.at("part").get<std::string>() + " ") +
+                    step.at("step").get<std::string>());
+  }
+  EXPECT_EQ(built.at("total_milliseconds").get<std::int64_t>(), sum);
+  EXPECT_EQ(steps, (std::vector<std::string>{"prepare", "base bootstrap", "base seal", "base publish",
+                                             "packages resolve", "packages install", "packages seal",
+                                             "packages publish", "publish", "clean up"}));
   EXPECT_TRUE(exists("karapace.lock"));
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include <string>
 
 #include "commands/commands.hpp"
@@ -65,6 +67,24 @@ std::string manifest_path(const Invocation& invocation) {
   return path;
 }
 
+std::chrono::milliseconds total(const core::BuildResult& result) {
+  std::chrono::milliseconds sum{0};
+  for (const core::StepTime& step : result.timings) sum += step.time;
+  return sum;
+}
+
+std::string timings_text(const core::BuildResult& result) {
+  const auto whole = total(result);
+  std::string text;
+  const auto line = [&](std::string_view part, std::string_view step, std::chrono::milliseconds time) {
+    text += fmt::format("  {:<10}{:<12}{:>10}{:>6}\n", part, step, format_duration(time),
+                        fmt::format("{}%", whole.count() > 0 ? time * 100 / whole : 0));
+  };
+  for (const core::StepTime& step : result.timings) line(step.part, printable(step.step), step.time);
+  line({}, "total", whole);
+  return text;
+}
+
 OrderedJson result_json(const core::BuildResult& result, Kind kind, bool timings) {
   Json json = {{"env_id", result.env_id},
                {"short_id", result.short_id},
@@ -80,8 +100,11 @@ OrderedJson result_json(const core::BuildResult& result, Kind kind, bool timings
   if (timings) {
     json["timings"] = Json::array();
     for (const core::StepTime& step : result.timings) {
-      json["timings"].push_back({{"step", step.step}, {"milliseconds", step.time.count()}});
+      json["timings"].push_back({{"step", step.step},
+                                 {"part", step.part.empty() ? Json(nullptr) : Json(step.part)},
+                                 {"milliseconds", step.time.count()}});
     }
+    json["total_milliseconds"] = total(result).count();
   }
   return OrderedJson(json);
 }
@@ -94,12 +117,7 @@ std::string result_text(const core::BuildResult& result, Kind kind, bool timings
                                  : fmt::format("{} {}\n", verb, result.short_id);
   text += fmt::format("env_id: {}\n", result.env_id);
   if (result.lock_changed) text += fmt::format("lock: {}\n", printable(result.lock_path, 4096));
-  if (timings) {
-    for (const core::StepTime& step : result.timings) {
-      text += fmt::format("  {} {:>10}\n", padded(printable(step.step), 24), format_duration(step.time));
-    }
-  }
-  return text;
+  return timings ? text + timings_text(result) : text;
 }
 
 int build(const Invocation& invocation, Kind kind) {

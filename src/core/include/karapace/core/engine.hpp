@@ -39,7 +39,8 @@ struct BuildOptions {
 };
 
 struct StepTime {
-  std::string step;
+  std::string step;  // docs/cli-stability.md has the list
+  std::string part;  // "base" or "packages"; empty: of the whole build
   std::chrono::milliseconds time;
 };
 struct BuildResult {
@@ -53,7 +54,7 @@ struct BuildResult {
   std::uint64_t downloaded_files = 0;
   std::string base_layer;
   std::vector<std::string> dependency_layers;
-  std::vector<StepTime> timings;
+  std::vector<StepTime> timings;  // since the engine was made; together they are the whole time
 };
 
 struct FetchResult {
