@@ -82,20 +82,27 @@ Digest hash_bytes(std::string_view bytes) {
 }
 
 Digest hash_file(FdRef file) {
-  // One byte more than the size: a small file is then one read, which also sees that it ended there.
-  const auto size = static_cast<std::uint64_t>(std::max<off_t>(stat_fd(file).st_size, 0));
-  const auto capacity = static_cast<std::size_t>(std::clamp<std::uint64_t>(size + 1, 4096, kReadBytes));
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
-  Hasher hasher;
-  off_t offset = 0;
+  return hash_file(file, static_cast<std::uint64_t>(std::max<off_t>(stat_fd(file).st_size, 0)));
+}
+
+Digest hash_file(FdRef file, std::uint64_t size) {
+  // One per thread: allocating and giving back so much for each file would cost more than a small file.
+  static thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
+  blake3_hasher hasher;
+  blake3_hasher_init(&hasher);
+  std::uint64_t offset = 0;
   while (true) {
-    const ssize_t got = ::pread(file.get(), buffer.get(), capacity, offset);
+    const ssize_t got = ::pread(file.get(), buffer.get(), kReadBytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_errno("read");
-    if (got == 0) return hasher.finish();
-    hasher.update(std::span<const std::byte>(buffer.get(), static_cast<std::size_t>(got)));
-    offset += got;
+    blake3_hasher_update(&hasher, buffer.get(), static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+    // Less than was asked for, up to where it should end: that is the end.
+    if (got == 0 || (offset == size && static_cast<std::size_t>(got) < kReadBytes)) break;
   }
+  std::array<std::uint8_t, Digest::kSize> bytes{};
+  blake3_hasher_finalize(&hasher, bytes.data(), bytes.size());
+  return Digest(bytes);
 }
 
 }  // namespace karapace

@@ -302,24 +302,32 @@ std::string read_link_at(FdRef dir, const std::string& name) {
   return target;
 }
 
-std::vector<DirectoryEntry> list_directory(FdRef dir) {
+void for_each_name(
+    FdRef dir,
+    const std::function<void(std::string_view name, unsigned char type, std::uint64_t inode)>& visit) {
   // A description of its own: the position of the caller's stays, and it may be O_PATH. getdents64 itself,
   // because readdir(3) asks the kernel three more questions for each directory.
   const UniqueFd own(::openat(dir.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!own) throw_errno("open a directory for reading");
-  std::vector<DirectoryEntry> entries;
   alignas(dirent64) std::array<char, 32 * 1024> buffer;  // NOLINT(*-member-init): the kernel fills it
   while (true) {
     const ssize_t length = ::getdents64(own.get(), buffer.data(), buffer.size());
     if (length < 0) throw_errno("read a directory");
-    if (length == 0) break;
+    if (length == 0) return;
     for (ssize_t at = 0; at < length;) {
       const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
       const std::string_view name = entry->d_name;
-      if (name != "." && name != "..") entries.push_back(DirectoryEntry{std::string(name), entry->d_type});
+      if (name != "." && name != "..") visit(name, entry->d_type, entry->d_ino);
       at += entry->d_reclen;
     }
   }
+}
+
+std::vector<DirectoryEntry> list_directory(FdRef dir) {
+  std::vector<DirectoryEntry> entries;
+  for_each_name(dir, [&](std::string_view name, unsigned char type, std::uint64_t inode) {
+    entries.push_back(DirectoryEntry{std::string(name), type, inode});
+  });
   std::ranges::sort(entries, {}, &DirectoryEntry::name);
   return entries;
 }

@@ -31,7 +31,7 @@ using Details = std::map<std::string, core::EnvironmentDetails>;
 /// By id; `only` may be empty. A store that cannot be measured is told on standard error and is no failure.
 [[nodiscard]] Details measure(const core::Engine& engine, const std::string& only);
 /// The record as `list` and `inspect` show it: documented keys in documented order, ours after them.
-[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment, const Details& details);
+[[nodiscard]] OrderedJson record_json(const core::EnvironmentView& environment, const Details& all);
 /// The state in lower case and in its colour.
 [[nodiscard]] std::string coloured_state(store::EnvState state, bool colour);
 

@@ -15,8 +15,6 @@
 #include "output.hpp"
 #include "terminal.hpp"
 
-extern char** environ;
-
 namespace karapace::cli {
 namespace {
 

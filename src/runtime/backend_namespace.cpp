@@ -193,7 +193,7 @@ class NamespaceBackend : public Backend {
       const auto opened = packages.open(file.sha256);
       const std::string name = fmt::format("{}: {} sha256:{}", image.display_name, file.role, file.sha256);
       if (!opened) throw Error(ErrorCode::NotFound, fmt::format("{} was not downloaded", name));
-      with_context([&] { return name; },
+      with_context([&] { return std::string(name); },
                    [&] {
                      if (file.role == kLayer) {
                        worker.unpack_layer(*opened, staging, std::string(kTree), context.progress,

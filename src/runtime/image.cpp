@@ -152,7 +152,7 @@ std::filesystem::path existing_path(std::string_view image, std::string_view tex
                                     const std::string& manifest_directory) {
   if (text.empty())
     throw Error(ErrorCode::InvalidInput, fmt::format("image '{}' names no path", printable(image)));
-  const std::filesystem::path path = std::filesystem::path(manifest_directory) / std::filesystem::path(text);
+  std::filesystem::path path = std::filesystem::path(manifest_directory) / std::filesystem::path(text);
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
   if (std::filesystem::is_directory(status) || std::filesystem::is_regular_file(status)) return path;

@@ -73,7 +73,7 @@ class Comparison {
     dependency_layer();
     arrange();
     for (InputChange& change : changes_) settle(change);
-    std::ranges::stable_partition(changes_, [](const InputChange& change) { return change.identity; });
+    std::stable_partition(changes_.begin(), changes_.end(), [](const InputChange& change) { return change.identity; });
     return std::move(changes_);
   }
 

@@ -9,12 +9,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
-#include <mutex>
 #include <set>
-#include <thread>
-#include <unordered_map>
 
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
@@ -23,28 +19,29 @@
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "object_table.hpp"
 #include "wal_entry.hpp"
 
 namespace karapace::store {
 namespace {
 
-constexpr unsigned kMaxThreads = 8;
 constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 bool is_denied(const Error& error) { return error.code() == ErrorCode::PermissionDenied; }
 
 class Verifier {
  public:
-  Verifier(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel,
+  Verifier(const StoreLayout& layout, ObjectCheck objects, ProgressSink& progress, const CancelToken& cancel,
            const InsideChecks& inside)
       : layout_(layout),
         progress_(progress),
         cancel_(cancel),
         inside_(inside),
-        objects_dir_(layout.objects()) {}
+        objects_dir_(layout.objects()),
+        objects_(std::move(objects)) {}
 
   IntegrityReport run() {
-    check_objects();
+    take_objects();
     check_packages();
     progress_.step("verify", "layers");
     check_layers();
@@ -91,78 +88,21 @@ class Verifier {
 
   // --- objects
 
-  void check_objects() {
-    progress_.step("verify", "objects");
-    std::vector<Digest> names;
-    for (const DirectoryEntry& entry : list_directory(objects_dir_)) {
-      if (entry.name.starts_with(kTemporaryPrefix)) continue;
-      if (Digest::is_valid(entry.name)) {
-        names.push_back(Digest::parse(entry.name));
-      } else {
-        add_fault("object", printable(entry.name), "its name is not a digest");
-      }
-    }
-    for (const Digest& name : names) present_.emplace(name, true);
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr failure;
-    const auto work = [&](bool reports) noexcept {
-      try {
-        for (std::size_t i = next++; i < names.size(); i = next++) {
-          cancel_.check();
-          check_object(names[i]);
-          if (reports) progress_.advance(i + 1, names.size(), "objects");
-        }
-      } catch (...) {
-        const std::lock_guard guard(mutex_);
-        if (!failure) failure = std::current_exception();
-        next = names.size();
-      }
-    };
-    {
-      std::vector<std::jthread> helpers;
-      const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
-      for (unsigned i = 1; i < threads; ++i) helpers.emplace_back([&work] { work(false); });
-      work(true);
-    }
-    if (failure) std::rethrow_exception(failure);
-    check_denied_objects();
-  }
-
-  /// Objects of subordinate ids that their owner has closed to others.
-  void check_denied_objects() {
-    if (denied_.empty()) return;
+  void take_objects() {
+    report_.objects_checked = objects_.checked;
+    bad_objects_ = std::move(objects_.bad);
+    for (const std::string& name : objects_.strange_names)
+      add_fault("object", printable(name), "its name is not a digest");
+    if (objects_.denied.empty()) return;
+    // Objects of subordinate ids that their owner has closed to others.
     try {
       if (!inside_.objects) throw Error(ErrorCode::PermissionDenied, "of a subordinate id");
-      for (auto& [digest, reason] : inside_.objects(denied_)) bad_objects_.emplace(digest, std::move(reason));
-      report_.objects_checked += denied_.size();
+      for (auto& [digest, reason] : inside_.objects(objects_.denied))
+        bad_objects_.emplace(digest, std::move(reason));
+      report_.objects_checked += objects_.denied.size();
     } catch (const Error&) {
-      for (const Digest& digest : denied_) report_.unreadable.push_back("object " + digest.hex());
+      for (const Digest& digest : objects_.denied) report_.unreadable.push_back("object " + digest.hex());
     }
-  }
-
-  void check_object(const Digest& digest) {
-    std::string problem;
-    bool denied = false;
-    try {
-      const std::optional<UniqueFd> file = try_open_beneath(objects_dir_, digest.hex(), kReadFile);
-      if (!file) return;  // collected since it was listed
-      if (!S_ISREG(stat_fd(*file).st_mode)) {
-        problem = "it is not a regular file";
-      } else if (const Digest found = hash_file(*file); found != digest) {
-        problem = "object hash mismatch: got " + found.hex();
-      }
-    } catch (const Error& error) {
-      if (is_shortage(error)) throw;
-      denied = is_denied(error);
-      if (!denied) problem = fmt::format("object read error: {}", error.message());
-    }
-    const std::lock_guard guard(mutex_);
-    if (denied) {
-      denied_.push_back(digest);
-      return;
-    }
-    ++report_.objects_checked;
-    if (!problem.empty()) bad_objects_.emplace(digest, std::move(problem));
   }
 
   /// An artefact is another name of an object, or a copy of one where the file system has no hard links.
@@ -180,7 +120,8 @@ class Verifier {
           packages_.emplace(info.st_ino, entry.name);
           continue;
         }
-        if (!present_.contains(hash_file(file))) throw Error(ErrorCode::Corrupt, "no object has its bytes");
+        if (objects_.table.find(hash_file(file)) == nullptr)
+          throw Error(ErrorCode::Corrupt, "no object has its bytes");
       } catch (const Error& error) {
         if (is_shortage(error)) throw;
         add_fault("package", printable(entry.name), error.message(), users_of_package(entry.name));
@@ -243,18 +184,15 @@ class Verifier {
   }
 
   bool object_is_bad(const Digest& object, const std::string& layer) {
-    if (!present_.contains(object)) {
-      present_.emplace(object, false);
-      bad_objects_.emplace(object, "object is missing");
+    if (objects_.table.find(object) == nullptr && bad_objects_.emplace(object, "object is missing").second)
       ++report_.objects_checked;
-    }
-    if (!bad_objects_.contains(object)) return false;
+    if (bad_objects_.empty() || !bad_objects_.contains(object)) return false;
     layers_with_bad_object_[object].insert(layer);
     return true;
   }
 
   [[nodiscard]] bool times_fit(const LayerRecord& record, std::uint64_t entries) const {
-    if (bad_objects_.contains(record.mtimes_object) || !present_.contains(record.mtimes_object)) return true;
+    if (bad_objects_.contains(record.mtimes_object)) return true;
     const auto info = stat_at(objects_dir_, record.mtimes_object.hex());
     return !info || static_cast<std::uint64_t>(info->st_size) == entries * sizeof(std::uint64_t);
   }
@@ -275,7 +213,7 @@ class Verifier {
       const std::vector<std::string> faults =
           mapped ? inside_.tree(record)
                  : find_tree_faults(open_directory(layout_.trees(), name), objects_dir_, IndexReader(index),
-                                    true, cancel_);
+                                    true, cancel_, &objects_.table);
       ++report_.trees_checked;
       if (!faults.empty())
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
@@ -362,7 +300,7 @@ class Verifier {
       if (object.empty()) continue;
       const Digest digest = Digest::parse(object);
       users_of_object_[digest].insert(record.env_id);
-      if (!present_.contains(digest) || bad_objects_.contains(digest)) {
+      if (objects_.table.find(digest) == nullptr || bad_objects_.contains(digest)) {
         bad_record(record, fmt::format("object {} is damaged or missing", object));
       }
     }
@@ -460,10 +398,8 @@ class Verifier {
   const CancelToken& cancel_;
   const InsideChecks& inside_;
   UniqueFd objects_dir_;
+  ObjectCheck objects_;
   IntegrityReport report_;
-  std::vector<Digest> denied_;
-  std::mutex mutex_;                          // report_ and bad_objects_ while objects are hashed
-  std::unordered_map<Digest, bool> present_;  // false: named by something, but not there
   std::map<Digest, std::string> bad_objects_;
   std::map<Digest, std::set<std::string>> layers_with_bad_object_;
   std::set<std::string> layers_;
@@ -482,7 +418,9 @@ class Verifier {
 
 IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel,
                              const InsideChecks& inside) {
-  return Verifier(layout, progress, cancel, inside).run();
+  progress.step("verify", "objects");
+  ObjectCheck objects(layout.objects(), progress, cancel);
+  return Verifier(layout, std::move(objects), progress, cancel, inside).run();
 }
 
 }  // namespace karapace::store

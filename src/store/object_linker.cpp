@@ -38,17 +38,13 @@ void rename_into_place(FdRef from, const std::string& temporary, FdRef to, const
 tree_io::Xattrs shared_xattrs(FdRef object) {
   tree_io::Xattrs result;
   for (auto& [key, value] : tree_io::read_xattrs(object)) {
-    const std::string_view name = key;
-    // What a tree records, see split_xattrs; anything else belongs to the host and is on all files alike.
-    if (name.starts_with("user.") || name == "security.capability" || name.starts_with("system.posix_acl_")) {
-      result.emplace_back(std::move(key), std::move(value));
-    }
+    if (tree_io::is_recorded_xattr(key)) result.emplace_back(std::move(key), std::move(value));
   }
   return result;
 }
 
 bool is_good(FdRef object, const tree_io::FileInfo& info, std::uint64_t size, const Digest& content) {
-  return S_ISREG(info.mode) && info.size == size && hash_file(object) == content;
+  return S_ISREG(info.mode) && info.size == size && hash_file(object, size) == content;
 }
 
 std::optional<UniqueFd> open_object(FdRef objects, const std::string& name) {

@@ -67,6 +67,27 @@ std::optional<std::string> xattr_value(int file, const std::string& key) {
   return value;
 }
 
+template <class Visit>
+void for_each_attribute_name(FdRef file, const Visit& visit) {
+  // Enough for what nearly all files have, and no second call to ask for the size.
+  std::array<char, 512> few;  // NOLINT(*-member-init): the kernel fills it
+  std::string many;
+  const char* names = few.data();
+  ssize_t length = ::flistxattr(file.get(), few.data(), few.size());
+  if (length < 0 && errno == ERANGE) {
+    many.resize(kXattrBytes);
+    names = many.data();
+    length = ::flistxattr(file.get(), many.data(), many.size());
+  }
+  if (length < 0 && errno == EOPNOTSUPP) return;
+  if (length < 0) throw_errno("list the attributes");
+  for (std::string_view rest(names, static_cast<std::size_t>(length)); !rest.empty();) {
+    std::string key(rest.substr(0, rest.find('\0')));
+    rest.remove_prefix(std::min(key.size() + 1, rest.size()));
+    visit(std::move(key));
+  }
+}
+
 /// On every file that was copied up, and never looked into.
 bool is_overlay_note(std::string_view key) {
   return key == "user.overlay.origin" || key == "user.overlay.impure";
@@ -160,29 +181,25 @@ void set_mtime_at(FdRef dir, const std::string& name, std::int64_t mtime_ns) {
   }
 }
 
+bool is_recorded_xattr(std::string_view name) noexcept {
+  return name.starts_with("user.") || name == "security.capability" || name.starts_with("system.posix_acl_");
+}
+
+bool has_recorded_xattrs(FdRef file) {
+  bool found = false;
+  for_each_attribute_name(file, [&](std::string key) { found = found || is_recorded_xattr(key); });
+  return found;
+}
+
 Xattrs read_xattrs(FdRef file) {
-  // Enough for what nearly all files have, and no second call to ask for the size.
-  std::array<char, 512> few;  // NOLINT(*-member-init): the kernel fills it
-  std::string many;
-  const char* names = few.data();
-  ssize_t length = ::flistxattr(file.get(), few.data(), few.size());
-  if (length < 0 && errno == ERANGE) {
-    many.resize(kXattrBytes);
-    names = many.data();
-    length = ::flistxattr(file.get(), many.data(), many.size());
-  }
   Xattrs attributes;
-  if (length < 0 && errno == EOPNOTSUPP) return attributes;
-  if (length < 0) throw_errno("list the attributes");
-  for (std::string_view rest(names, static_cast<std::size_t>(length)); !rest.empty();) {
-    std::string key(rest.substr(0, rest.find('\0')));
-    rest.remove_prefix(std::min(key.size() + 1, rest.size()));
+  for_each_attribute_name(file, [&](std::string key) {
     if (is_overlay_note(key)) {
       attributes.emplace_back(std::move(key), std::string());
     } else if (auto value = xattr_value(file.get(), key)) {
       attributes.emplace_back(std::move(key), std::move(*value));
     }
-  }
+  });
   if (attributes.size() > 1) std::ranges::sort(attributes);
   return attributes;
 }

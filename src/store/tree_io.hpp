@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -49,6 +50,10 @@ void set_mtime(FdRef file, std::int64_t mtime_ns);
 void set_mtime_at(FdRef dir, const std::string& name, std::int64_t mtime_ns);
 
 using Xattrs = store::Xattrs;
+/// Whether trees record attributes of this name (see split_xattrs); any other belongs to the host and is on
+/// all files alike.
+[[nodiscard]] bool is_recorded_xattr(std::string_view name) noexcept;
+[[nodiscard]] bool has_recorded_xattrs(FdRef file);
 /// Of an open file or directory, sorted by name. The values of user.overlay.origin and .impure are left out.
 [[nodiscard]] Xattrs read_xattrs(FdRef file);
 void write_xattr(FdRef file, const std::string& key, const std::string& value);

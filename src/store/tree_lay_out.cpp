@@ -15,10 +15,18 @@
 namespace karapace::store {
 namespace {
 
+constexpr unsigned kThreads = 2;
+
 class TreeWriter {
  public:
-  TreeWriter(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat)
-      : entries_(entries), linker_(objects, flat), target_(target), flat_(flat), cursor_(target) {
+  TreeWriter(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat,
+             const CancelToken& cancel)
+      : entries_(entries),
+        linker_(objects, flat),
+        target_(target),
+        flat_(flat),
+        cancel_(cancel),
+        cursor_(target) {
     for (const IndexEntry& entry : entries) {
       if (entry.type == EntryType::HardLink) group_heads_.insert(entry.link_target);
     }
@@ -28,12 +36,16 @@ class TreeWriter {
     if (!list_directory(target_).empty())
       throw Error(ErrorCode::AlreadyExists, "the directory for the tree is not empty");
     own_ = tree_io::info_of(target_);
-    for (const IndexEntry& entry : entries_) {
-      with_context([&] { return fmt::format("laying out \"{}\"", printable(entry.path)); },
-                   [&] { write(entry); });
-    }
-    // Parents are before their children in the index; their modes and times come when nothing changes in them
-    // any more.
+    // Parents are before their children in the index.
+    write_all(EntryType::Directory);
+    for_each_file(
+        target_, entries_, kThreads,
+        [this](FdRef dir, std::size_t index) { write_file(entries_[index], dir, name_of(entries_[index])); },
+        no_progress(), cancel_);
+    for (const EntryType type :
+         {EntryType::HardLink, EntryType::Symlink, EntryType::Fifo, EntryType::Whiteout})
+      write_all(type);
+    // Children before their parents: modes and times come when nothing changes in a directory any more.
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
       if (entry->type == EntryType::Directory) finish_directory(*entry);
     }
@@ -45,8 +57,16 @@ class TreeWriter {
             entry.mtime_ns, entry.xattrs};
   }
 
+  void write_all(EntryType type) {
+    for (const IndexEntry& entry : entries_) {
+      if (entry.type != type || entry.path.empty()) continue;
+      cancel_.check();
+      with_context([&] { return fmt::format("laying out \"{}\"", printable(entry.path)); },
+                   [&] { write(entry); });
+    }
+  }
+
   void write(const IndexEntry& entry) {
-    if (entry.path.empty()) return;
     const FdRef dir = cursor_.directory_of(entry);
     const std::string name = name_of(entry);
     switch (entry.type) {
@@ -54,8 +74,7 @@ class TreeWriter {
         make_directory_at(dir, name, 0700);
         return;
       case EntryType::Regular:
-        write_file(entry, dir, name);
-        return;
+        return;  // by for_each_file
       case EntryType::HardLink:
         if (try_link_at(target_, entry.link_target, dir, name) != LinkResult::Linked) {
           throw Error(ErrorCode::Unsupported,
@@ -107,6 +126,7 @@ class TreeWriter {
   ObjectLinker linker_;
   FdRef target_;
   bool flat_;
+  const CancelToken& cancel_;
   tree_io::FileInfo own_;
   std::unordered_set<std::string_view> group_heads_;
   DirectoryCursor cursor_;
@@ -114,8 +134,9 @@ class TreeWriter {
 
 }  // namespace
 
-void lay_out_tree(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat) {
-  TreeWriter(entries, objects, target, flat).run();
+void lay_out_tree(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat,
+                  const CancelToken& cancel) {
+  TreeWriter(entries, objects, target, flat, cancel).run();
 }
 
 }  // namespace karapace::store

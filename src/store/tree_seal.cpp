@@ -128,7 +128,7 @@ class Sealer {
 }  // namespace
 
 Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
-  const Digest digest = hash_file(file);
+  const Digest digest = hash_file(file, before.size);
   const tree_io::FileInfo after = tree_io::info_of(file);
   if (after.size != before.size || after.mtime_ns != before.mtime_ns) {
     throw Error(ErrorCode::Conflict, "it changed while it was read", "Stop what writes to it and try again.");

@@ -42,6 +42,13 @@ bool names_a_root(std::string_view name, std::string_view value) {
   return name == "security.capability" && value.size() > kRevisionByte && value[kRevisionByte] == 3;
 }
 
+void take_attributes(IndexEntry& entry, const tree_io::FileInfo& info, bool flat) {
+  entry.mode = tree_io::permissions(info.mode);
+  entry.uid = flat ? 0 : info.uid;
+  entry.gid = flat ? 0 : info.gid;
+  entry.mtime_ns = info.mtime_ns;
+}
+
 class Walker {
  public:
   Walker(FdRef tree, const WalkOptions& options, const CancelToken& cancel)
@@ -52,7 +59,7 @@ class Walker {
     root.type = EntryType::Directory;
     const tree_io::FileInfo info = tree_io::info_of(tree_);
     device_ = info.device;
-    take_attributes(root, info);
+    take_attributes(root, info, options_.flat);
     add(std::move(root));
     directories_.push_back(0);
     // Breadth first: one open directory at a time, however deep the tree is.
@@ -69,13 +76,6 @@ class Walker {
   void add(IndexEntry entry) {
     walk_.entries.push_back(std::move(entry));
     walk_.flags.push_back(kPlain);
-  }
-
-  void take_attributes(IndexEntry& entry, const tree_io::FileInfo& info) const {
-    entry.mode = tree_io::permissions(info.mode);
-    entry.uid = options_.flat ? 0 : info.uid;
-    entry.gid = options_.flat ? 0 : info.gid;
-    entry.mtime_ns = info.mtime_ns;
   }
 
   void visit(std::uint32_t index) {
@@ -98,50 +98,26 @@ class Walker {
     check_path(path);
     entry.path = path;
     if (info.device != device_) refuse(entry.path, "is on another file system", "Unmount it and try again.");
-    take_attributes(entry, info);
-    switch (info.mode & S_IFMT) {
-      case S_IFREG:
-        entry.type = EntryType::Regular;
-        entry.size = info.size;
-        note_links(info);
-        break;
-      case S_IFDIR:
-        entry.type = EntryType::Directory;
-        directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
-        break;
-      case S_IFLNK:
-        entry.type = EntryType::Symlink;
-        entry.mode = 0777;  // the kernel knows no other, but some file systems show one
-        entry.link_target = read_link_at(dir, name);
-        entry.xattrs = split_xattrs(list_xattrs(dir, name), options_.flat, entry.path).kept;
-        note_links(info);
-        break;
-      case S_IFIFO:
-        entry.type = EntryType::Fifo;
-        entry.xattrs = split_xattrs(list_xattrs(dir, name), options_.flat, entry.path).kept;
-        note_links(info);
-        break;
-      default:
-        if (!take_special(entry, info)) return;
+    if (!describe_entry(dir, name, info, options_.flat, entry)) {
+      list_or_refuse(entry.path.str(), info);
+      return;
+    }
+    if (entry.type == EntryType::Directory) {
+      directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+    } else if (entry.type != EntryType::Whiteout) {
+      note_links(info);
     }
     add(std::move(entry));
   }
 
-  /// A whiteout has no attributes of its own. All other devices and sockets are refused or only listed.
-  bool take_special(IndexEntry& entry, const tree_io::FileInfo& info) {
-    if (S_ISCHR(info.mode) && info.special_device == 0) {
-      entry.type = EntryType::Whiteout;
-      entry.mode = entry.uid = entry.gid = 0;
-      return true;
-    }
+  void list_or_refuse(std::string path, const tree_io::FileInfo& info) {
     if (options_.unsupported == nullptr) {
-      refuse(entry.path,
+      refuse(path,
              S_ISSOCK(info.mode) ? "is a socket, which a layer cannot hold"
                                  : "is a device node, which a layer cannot hold",
              "Delete it and try again.");
     }
-    options_.unsupported->push_back(entry.path);
-    return false;
+    options_.unsupported->push_back(std::move(path));
   }
 
   static void check_path(const std::string& path) {
@@ -274,6 +250,35 @@ void work_on_batch(FdRef tree, const std::vector<IndexEntry>& entries, const Bat
 
 Walk walk_tree(FdRef tree, const WalkOptions& options, const CancelToken& cancel) {
   return Walker(tree, options, cancel).run();
+}
+
+bool describe_entry(FdRef dir, const std::string& name, const tree_io::FileInfo& info, bool flat,
+                    IndexEntry& entry) {
+  take_attributes(entry, info, flat);
+  switch (info.mode & S_IFMT) {
+    case S_IFREG:
+      entry.type = EntryType::Regular;
+      entry.size = info.size;
+      return true;
+    case S_IFDIR:
+      entry.type = EntryType::Directory;
+      return true;
+    case S_IFLNK:
+      entry.type = EntryType::Symlink;
+      entry.mode = 0777;  // the kernel knows no other, but some file systems show one
+      entry.link_target = read_link_at(dir, name);
+      break;
+    case S_IFIFO:
+      entry.type = EntryType::Fifo;
+      break;
+    default:
+      if (!S_ISCHR(info.mode) || info.special_device != 0) return false;
+      entry.type = EntryType::Whiteout;
+      entry.mode = entry.uid = entry.gid = 0;  // it has no attributes of its own
+      return true;
+  }
+  entry.xattrs = split_xattrs(list_xattrs(dir, name), flat, entry.path.str()).kept;
+  return true;
 }
 
 SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& path) {

@@ -43,6 +43,11 @@ struct SplitXattrs {
 };
 [[nodiscard]] SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& path);
 
+/// An entry from what lstat(2) says: type, attributes, link target; the extended attributes of a symlink or
+/// FIFO. False for a socket or a device that is no whiteout.
+[[nodiscard]] bool describe_entry(FdRef dir, const std::string& name, const tree_io::FileInfo& info,
+                                  bool flat, IndexEntry& entry);
+
 /// Hashes an open file; throws Conflict if it changed meanwhile.
 [[nodiscard]] Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before);
 

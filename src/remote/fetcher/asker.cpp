@@ -24,7 +24,6 @@ namespace karapace::fetcher {
 
 namespace {
 
-using remote::protocol::Answer;
 using remote::protocol::Failure;
 
 constexpr unsigned kMaxRedirects = 5;

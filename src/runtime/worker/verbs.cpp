@@ -234,7 +234,7 @@ Json ensure_tree(const Job& job) {
   const auto entries = load_entries(objects, job.text("index"), job.text("mtimes"));
   const std::string name = std::string(kTemporaryPrefix) + random_hex(16);
   const UniqueFd target = make_root_directory(trees, name, job.owners(), 0700);
-  store::lay_out_tree(entries, objects, target, job.flat);
+  store::lay_out_tree(entries, objects, target, job.flat, job.cancel);
   store::publish_tree(trees, name, trees, layer);
   return {};
 }

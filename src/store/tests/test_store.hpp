@@ -58,9 +58,10 @@ class TempDir {
 
 /// Seals `staging`/tree, lays it out and publishes its record.
 inline std::vector<std::string> faults_of(FdRef tree, FdRef objects, const std::vector<IndexEntry>& entries,
-                                          bool flat) {
+                                          bool flat, const ObjectTable* seen = nullptr,
+                                          std::size_t limit = 10) {
   const std::string index = encode_index(entries);
-  return find_tree_faults(tree, objects, IndexReader(index), flat, CancelToken::process());
+  return find_tree_faults(tree, objects, IndexReader(index), flat, CancelToken::process(), seen, limit);
 }
 
 /// What seal_tree returns, encoded.

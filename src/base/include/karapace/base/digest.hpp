@@ -55,6 +55,8 @@ class Hasher {
 [[nodiscard]] Digest hash_bytes(std::string_view bytes);
 /// Reads from the start to the end of `file` with a fixed buffer; the file offset does not move.
 [[nodiscard]] Digest hash_file(FdRef file);
+/// The same for a file that has, or had, `size` bytes: a small one is read by one call.
+[[nodiscard]] Digest hash_file(FdRef file, std::uint64_t size);
 
 }  // namespace karapace
 

@@ -70,9 +70,15 @@ void symlink_at(const std::string& target, FdRef dir, const std::string& name);
 
 struct DirectoryEntry {
   std::string name;
-  unsigned char type;  // DT_*; DT_UNKNOWN where the file system does not say
+  unsigned char type;   // DT_*; DT_UNKNOWN where the file system does not say
+  std::uint64_t inode;  // not below a mount point, and on some overlays not what stat(2) says
 };
-/// All names but "." and "..", in bytewise order.
+/// Calls `visit` with each name but "." and "..", in the order of the file system, which the view of the name
+/// does not outlive.
+void for_each_name(
+    FdRef dir,
+    const std::function<void(std::string_view name, unsigned char type, std::uint64_t inode)>& visit);
+/// The same as a list, in bytewise order.
 [[nodiscard]] std::vector<DirectoryEntry> list_directory(FdRef dir);
 
 /// Deletes `name` below `dir` with everything in it, however deep, without following a symlink and

@@ -49,10 +49,13 @@ struct InsideChecks {
 [[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress,
                                            const CancelToken& cancel, const InsideChecks& inside = {});
 
-/// Paths at which `tree` is not what `index` says; at most `limit` of them. Contents are hashed only where a
-/// file is not the inode of its object. For mapped trees this must run inside the user namespace.
+class ObjectTable;
+/// Paths at which `tree` is not what `index` says; at most `limit` of them, sorted. Contents are hashed only
+/// where a file is not the inode of its object; of flat trees nothing is looked at but its name where it is
+/// one of `seen`. For mapped trees this must run inside the user namespace.
 [[nodiscard]] std::vector<std::string> find_tree_faults(FdRef tree, FdRef objects, IndexReader index,
                                                         bool flat, const CancelToken& cancel,
+                                                        const ObjectTable* seen = nullptr,
                                                         std::size_t limit = 10);
 
 }  // namespace karapace::store

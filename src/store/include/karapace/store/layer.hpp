@@ -113,7 +113,8 @@ void publish_tree(FdRef staging, const std::string& name, FdRef trees, const Dig
 /// Lays out a tree from objects (hard link where attributes agree, reflink or copy otherwise) into an empty
 /// directory. An object that no tree uses yet takes the attributes of the first file that is made of it. Not
 /// yet durable: see publish_tree.
-void lay_out_tree(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat);
+void lay_out_tree(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat,
+                  const CancelToken& cancel = CancelToken::process());
 
 /// The permission bits that a file of the index has on disk: flat trees are laid out without setuid and
 /// setgid.

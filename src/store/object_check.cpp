@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
+#include "karapace/base/file_at.hpp"
+#include "object_table.hpp"
+#include "tree_io.hpp"
+
+namespace karapace::store {
+namespace {
+
+constexpr unsigned kMaxThreads = 8;
+constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+enum class Verdict { Good, Bad, Denied, Gone };
+
+/// Fills in `object`, which has its name and inode.
+Verdict look_at(FdRef objects, SeenObject& object, std::string& problem) {
+  try {
+    const std::optional<UniqueFd> file = try_open_beneath(objects, object.digest.hex(), kReadFile);
+    if (!file) return Verdict::Gone;  // collected since it was listed
+    const struct stat info = stat_fd(*file);
+    object.size = static_cast<std::uint64_t>(info.st_size);
+    object.mode = tree_io::permissions(info.st_mode);
+    // Another inode than the directory has: something is mounted there.
+    object.is_plain = info.st_ino == object.inode && !tree_io::has_recorded_xattrs(*file);
+    if (!S_ISREG(info.st_mode)) {
+      problem = "it is not a regular file";
+    } else if (const Digest found = hash_file(*file, object.size); found != object.digest) {
+      problem = "object hash mismatch: got " + found.hex();
+    }
+  } catch (const Error& error) {
+    if (is_shortage(error)) throw;
+    if (error.code() == ErrorCode::PermissionDenied) return Verdict::Denied;
+    problem = fmt::format("object read error: {}", error.message());
+  }
+  return problem.empty() ? Verdict::Good : Verdict::Bad;
+}
+
+}  // namespace
+
+ObjectTable::ObjectTable(FdRef objects, std::vector<std::string>& strange_names)
+    : device_(stat_fd(objects).st_dev) {
+  for_each_name(objects, [&](std::string_view name, unsigned char, std::uint64_t inode) {
+    if (name.starts_with(kTemporaryPrefix)) return;
+    if (Digest::is_valid(name)) {
+      objects_.push_back({.digest = Digest::parse(name), .inode = inode});
+    } else {
+      strange_names.emplace_back(name);
+    }
+  });
+  std::ranges::sort(objects_, {}, &SeenObject::digest);
+}
+
+const SeenObject* ObjectTable::find(const Digest& digest) const noexcept {
+  const auto found = std::ranges::lower_bound(objects_, digest, {}, &SeenObject::digest);
+  return found != objects_.end() && found->digest == digest ? &*found : nullptr;
+}
+
+ObjectCheck::ObjectCheck(FdRef objects, ProgressSink& progress, const CancelToken& cancel)
+    : table(objects, strange_names) {
+  // In the order in which a disk most likely has them.
+  std::ranges::sort(table.objects_, {}, &SeenObject::inode);
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;  // protects what follows, and the members
+  std::exception_ptr failure;
+  const auto work = [&](bool reports) noexcept {
+    try {
+      for (std::size_t i = next++; i < table.objects_.size(); i = next++) {
+        cancel.check();
+        SeenObject& object = table.objects_[i];
+        std::string problem;
+        const Verdict verdict = look_at(objects, object, problem);
+        if (reports) progress.advance(i + 1, table.objects_.size(), "objects");
+        if (verdict == Verdict::Good) continue;
+        object.is_plain = false;
+        const std::lock_guard guard(mutex);
+        if (verdict == Verdict::Bad) bad.emplace(object.digest, std::move(problem));
+        if (verdict == Verdict::Denied) denied.push_back(object.digest);
+        if (verdict == Verdict::Gone) ++gone;
+      }
+    } catch (...) {
+      const std::lock_guard guard(mutex);
+      if (!failure) failure = std::current_exception();
+      next = table.objects_.size();
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
+    for (unsigned i = 1; i < threads; ++i) helpers.emplace_back([&work] { work(false); });
+    work(true);
+  }
+  if (failure) std::rethrow_exception(failure);
+  checked = table.objects_.size() - denied.size() - gone;
+  std::ranges::sort(table.objects_, {}, &SeenObject::digest);
+  std::ranges::sort(denied);
+}
+
+}  // namespace karapace::store
