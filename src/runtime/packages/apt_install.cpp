@@ -109,14 +109,9 @@ class Installer {
          {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost\n", 0644},
          {"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}},
         context_.cancel);
-    // --force-depends for unpacking only: a closure is complete, but Pre-Depends may be unpacked later.
-    std::vector<std::string> unpack = dpkg({"--force-depends", "--unpack"});
-    for (const LockedPackage& package : packages_)
-      unpack.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
-    std::ranges::sort(unpack.end() - static_cast<std::ptrdiff_t>(packages_.size()), unpack.end());
-    step("dpkg cannot unpack the packages", unpack);
+    unpack();
     context_.progress.step("configure", fmt::format("{} packages", packages_.size()));
-    step("dpkg cannot configure the packages", dpkg({"--configure", "--pending"}));
+    require("dpkg cannot configure the packages", run(dpkg({"--configure", "--pending"})));
     return seal_layer(context_,
                       {.staging_path = context_.operation.staging_path(),
                        .name = std::string(kOverlay),
@@ -134,7 +129,31 @@ class Installer {
     return argv;
   }
 
-  void step(std::string_view what, std::vector<std::string> argv) {
+  /// All at once, which is what makes it fast. --force-depends for this only: a closure is complete, but
+  /// Pre-Depends may be unpacked later. A few packages have a preinst that really needs theirs; these are
+  /// unpacked when everything else is configured as far as it can be.
+  void unpack() {
+    std::vector<std::string> files;
+    for (const LockedPackage& package : packages_)
+      files.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
+    std::ranges::sort(files);
+    const auto unpack_all = [&](std::vector<std::string> action) {
+      std::vector<std::string> argv = dpkg(std::move(action));
+      argv.insert(argv.end(), files.begin(), files.end());
+      return run(std::move(argv));
+    };
+    if (unpack_all({"--force-depends", "--abort-after=100000", "--unpack"}).status == 0) return;
+    // Packages that depend on those stay unconfigured, which is no reason to stop.
+    static_cast<void>(run(dpkg({"--abort-after=100000", "--configure", "--pending"})));
+    require("dpkg cannot unpack the packages",
+            unpack_all({"--force-depends", "--skip-same-version", "--unpack"}));
+  }
+
+  void require(std::string_view what, const RunResult& result) {
+    if (result.status != 0) throw_install_failed(context_, what, result);
+  }
+
+  RunResult run(std::vector<std::string> argv) {
     BuildSandbox sandbox;
     sandbox.ownership = context_.manifest.ownership;
     const std::string overlay = fmt::format("{}/{}", context_.operation.staging_path(), kOverlay);
@@ -151,8 +170,7 @@ class Installer {
     sandbox.environment = install_environment();
     LaunchPlan plan = make_build_plan(sandbox);
     plan.process.keep_fds.push_back(status.number());
-    const RunResult result = run_sandboxed(context_.store, plan, {}, {}, context_.cancel);
-    if (result.status != 0) throw_install_failed(context_, what, result);
+    return run_sandboxed(context_.store, plan, {}, {}, context_.cancel);
   }
 
   std::string base_states() const {
