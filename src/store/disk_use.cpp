@@ -13,6 +13,7 @@
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_log.hpp"
@@ -31,6 +32,13 @@ constexpr User kSomebody = 0;  // who keeps a name that is no environment's, or 
 bool is_closed(const Error& error) {
   const auto* system = dynamic_cast<const SystemError*>(&error);
   return system != nullptr && (system->error_number() == EACCES || system->error_number() == EPERM);
+}
+
+/// An index may have a million entries: it is read again rather than kept.
+template <class Visit>
+void for_each_entry(FdRef index, const Visit& visit) {
+  IndexReader reader(index);
+  for (IndexEntry entry; reader.next(entry);) visit(entry);
 }
 
 /// The names of a tree's files.
@@ -197,55 +205,55 @@ class Meter {
       layer.record = LayerStore(layout_).find(Digest::parse(name));
       if (!layer.record) return damaged();
       need_object(layer.record->mtimes_object, layer.users);
-      const std::vector<IndexEntry> entries = decode_index(objects_.load(layer.record->index_object));
-      need_tree_for_objects(layer, entries);
-      const Heads heads = group_heads(entries);
-      if (layer.has_tree && is_wanted(layer.tree_users)) add_tree(name, layer, entries, heads);
-      for (const IndexEntry& entry : entries) {
-        if (entry.type != EntryType::Regular || entry.size == 0) continue;
+      const UniqueFd index = objects_.open_verified(layer.record->index_object);
+      need_tree_for_objects(layer, index);
+      const Heads heads = group_heads(index);
+      if (layer.has_tree && is_wanted(layer.tree_users)) add_tree(name, layer, index, heads);
+      for_each_entry(index, [&](const IndexEntry& entry) {
+        if (entry.type != EntryType::Regular || entry.size == 0) return;
         Object& object = found_objects_[entry.content];
         object.users = sets_.unite(object.users, layer.users);
         if (layer.has_tree && !layer.read_inside && may_be_object(layer, entry, heads)) ++object.files;
-      }
+      });
     } catch (const Error&) {
       damaged();
     }
   }
 
   /// gc keeps the tree of an archived environment if it could not be laid out again.
-  void need_tree_for_objects(Layer& layer, const std::vector<IndexEntry>& entries) {
+  void need_tree_for_objects(Layer& layer, FdRef index) {
     if (!layer.has_tree || layer.tree_users != UserSets::kNobody || layer.users == UserSets::kNobody) return;
-    const bool whole =
-        objects_.contains(layer.record->mtimes_object) &&
-        std::ranges::all_of(entries, [&](const IndexEntry& entry) {
-          return entry.type != EntryType::Regular || entry.size == 0 || objects_.contains(entry.content);
-        });
+    bool whole = objects_.contains(layer.record->mtimes_object);
+    for_each_entry(index, [&](const IndexEntry& entry) {
+      whole =
+          whole && (entry.type != EntryType::Regular || entry.size == 0 || objects_.contains(entry.content));
+    });
     if (!whole) layer.tree_users = layer.users;
   }
 
-  using Heads = std::unordered_set<std::string_view>;
-  static Heads group_heads(const std::vector<IndexEntry>& entries) {
+  using Heads = std::unordered_set<std::string>;
+  static Heads group_heads(FdRef index) {
     Heads heads;
-    for (const IndexEntry& entry : entries) {
-      if (entry.type == EntryType::HardLink) heads.insert(entry.link_target);
-    }
+    for_each_entry(index, [&](const IndexEntry& entry) {
+      if (entry.type == EntryType::HardLink) heads.insert(entry.link_target.str());
+    });
     return heads;
   }
   static bool may_be_object(const Layer& layer, const IndexEntry& entry, const Heads& heads) {
-    return entry.type == EntryType::Regular && entry.size > 0 && !heads.contains(entry.path) &&
+    return entry.type == EntryType::Regular && entry.size > 0 &&
+           (heads.empty() || !heads.contains(entry.path.str())) &&
            is_shareable(mode_on_disk(entry.mode, layer.record->ownership != "mapped"));
   }
 
   /// What of a tree is certainly no object.
-  void add_tree(const std::string& name, Layer& layer, const std::vector<IndexEntry>& entries,
-                const Heads& heads) {
+  void add_tree(const std::string& name, Layer& layer, FdRef index, const Heads& heads) {
     std::vector<struct stat> found;
     try {
       TreeStat stat_entry(open_directory(layout_.trees(), name));
-      for (const IndexEntry& entry : entries) {
-        if (may_be_object(layer, entry, heads)) continue;
+      for_each_entry(index, [&](const IndexEntry& entry) {
+        if (may_be_object(layer, entry, heads)) return;
         if (const auto info = stat_entry(entry)) found.push_back(*info);
-      }
+      });
     } catch (const Error& error) {
       if (!is_closed(error)) throw;
       return add_tree_inside(name, layer);
@@ -346,29 +354,28 @@ class Meter {
 
   void look_at_parted(const std::string& name, Layer& layer) {
     cancel_.check();
-    const std::vector<IndexEntry> entries = decode_index(objects_.load(layer.record->index_object));
-    const Heads heads = group_heads(entries);
+    const UniqueFd index = objects_.open_verified(layer.record->index_object);
+    const Heads heads = group_heads(index);
     const auto is_parted = [&](const IndexEntry& entry) {
       return may_be_object(layer, entry, heads) && parted_.contains(entry.content);
     };
-    if (std::ranges::none_of(entries, is_parted)) return;
     std::vector<struct stat> found;
     try {
-      TreeStat stat_entry(open_directory(layout_.trees(), name));
-      for (const IndexEntry& entry : entries) {
-        if (!is_parted(entry)) continue;
-        if (const auto info = stat_entry(entry)) found.push_back(*info);
-      }
+      std::optional<TreeStat> stat_entry;
+      for_each_entry(index, [&](const IndexEntry& entry) {
+        if (!is_parted(entry)) return;
+        if (!stat_entry) stat_entry.emplace(open_directory(layout_.trees(), name));
+        if (const auto info = (*stat_entry)(entry)) found.push_back(*info);
+      });
     } catch (const Error& error) {
       if (!is_closed(error) || !question_.inside) throw;
-      return look_at_parted_inside(name, layer, entries, heads);
+      return look_at_parted_inside(name, layer, index, heads);
     }
     for (const struct stat& info : found) add_inode(info, layer.tree_users);
   }
 
   /// What was counted before must not be counted again: directories, links, files that are their objects.
-  void look_at_parted_inside(const std::string& name, Layer& layer, const std::vector<IndexEntry>& entries,
-                             const Heads& heads) {
+  void look_at_parted_inside(const std::string& name, Layer& layer, FdRef index, const Heads& heads) {
     const TreeSizes sizes = question_.inside("trees/" + name);
     for (const LinkedInode& inode : sizes.linked) {
       if (linked_.contains({inode.device, inode.inode})) add_linked(inode, layer.tree_users);
@@ -377,11 +384,11 @@ class Meter {
     // The rest of what has one name are copies.
     std::uint64_t counted = 0;
     TreeStat stat_entry(open_directory(layout_.trees(), name));
-    for (const IndexEntry& entry : entries) {
-      if (may_be_object(layer, entry, heads)) continue;
+    for_each_entry(index, [&](const IndexEntry& entry) {
+      if (may_be_object(layer, entry, heads)) return;
       if (const auto info = stat_entry(entry); info && !may_have_other_names(*info))
         counted += bytes_on_disk(*info);
-    }
+    });
     add_bytes(layer.tree_users, sizes.own - std::min(sizes.own, counted));
   }
 

@@ -323,13 +323,18 @@ class Planner {
   void sweep_objects() {
     if (keep_objects_) return;
     const UniqueFd objects = layout_.objects();
-    for (const DirectoryEntry& entry : list_directory(objects)) {
-      if (!Digest::is_valid(entry.name) || live_objects_.contains(Digest::parse(entry.name))) continue;
-      const auto info = stat_at(objects, entry.name);
-      if (!info || package_inodes_.contains(info->st_ino)) continue;
-      plan_.objects.push_back(entry.name);
+    // A list of all names would be longer than everything else that is known of them.
+    for_each_name(objects, [&](std::string_view name, unsigned char, std::uint64_t) {
+      if (Digest::is_valid(name) && !live_objects_.contains(Digest::parse(name)))
+        plan_.objects.emplace_back(name);
+    });
+    std::ranges::sort(plan_.objects);
+    std::erase_if(plan_.objects, [&](const std::string& name) {
+      const auto info = stat_at(objects, name);
+      if (!info || package_inodes_.contains(info->st_ino)) return true;
       inodes_.add(*info);
-    }
+      return false;
+    });
   }
 
   template <typename IsLive>
