@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -20,14 +19,13 @@ namespace karapace::store {
 namespace {
 
 constexpr unsigned kMaxThreads = 8;
-constexpr int kReadFile = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 enum class Verdict { Good, Bad, Denied, Gone };
 
 /// Fills in `object`, which has its name and inode.
 Verdict look_at(FdRef objects, SeenObject& object, std::string& problem) {
   try {
-    const std::optional<UniqueFd> file = try_open_beneath(objects, object.digest.hex(), kReadFile);
+    const std::optional<UniqueFd> file = tree_io::try_open_entry(objects, object.digest.hex());
     if (!file) return Verdict::Gone;  // collected since it was listed
     const struct stat info = stat_fd(*file);
     object.size = static_cast<std::uint64_t>(info.st_size);

@@ -139,7 +139,19 @@ UniqueFd open_tree_dir(FdRef root, const std::string& path) {
 }
 
 UniqueFd open_entry(FdRef dir, const std::string& name) {
-  return open_beneath(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (auto file = try_open_entry(dir, name)) return std::move(*file);
+  throw SystemError(ENOENT, quote("open", name));
+}
+
+std::optional<UniqueFd> try_open_entry(FdRef dir, const std::string& name) {
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  try {
+    // The first look at a file would else write its time of access, and with it its inode, for nobody.
+    return try_open_beneath(dir, name, kFlags | O_NOATIME);
+  } catch (const SystemError& error) {
+    if (error.error_number() != EPERM) throw;  // open(2): only the owner may
+    return try_open_beneath(dir, name, kFlags);
+  }
 }
 
 UniqueFd create_file(FdRef dir, const std::string& name) {

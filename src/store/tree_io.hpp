@@ -37,6 +37,8 @@ struct FileInfo {
 [[nodiscard]] UniqueFd open_tree_dir(FdRef root, const std::string& path);
 /// For reading; never blocks on what turns out to be a FIFO.
 [[nodiscard]] UniqueFd open_entry(FdRef dir, const std::string& name);
+/// Same, but absence is an answer.
+[[nodiscard]] std::optional<UniqueFd> try_open_entry(FdRef dir, const std::string& name);
 /// New and empty, 0600, for reading and writing. Throws AlreadyExists' errno if there is one.
 [[nodiscard]] UniqueFd create_file(FdRef dir, const std::string& name);
 void make_fifo(FdRef dir, const std::string& name);
