@@ -94,8 +94,15 @@ std::optional<BuildResult> Build::try_up_to_date() {
 }
 
 runtime::BuildContext Build::context() {
-  return {*engine_.layout, *operation_,    inputs_.manifest, inputs_.manifest_directory,
-          progress_,       engine_.cancel, &*images_};
+  return {.store = *engine_.layout,
+          .operation = *operation_,
+          .manifest = inputs_.manifest,
+          .manifest_directory = inputs_.manifest_directory,
+          .progress = progress_,
+          .cancel = engine_.cancel,
+          .images = &*images_,
+          .index_only = nullptr,
+          .fetch = [this](const std::vector<runtime::Artefact>& artefacts) { fetch(artefacts); }};
 }
 
 std::vector<std::string> Build::dependency_layers() const {

@@ -10,8 +10,8 @@
 #include "karapace/base/json.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/object_store.hpp"
-#include "packages/apt.hpp"
-#include "packages/apt_workspace.hpp"
+#include "packages/package_files.hpp"
+#include "packages/package_manager.hpp"
 #include "seal_layer.hpp"
 
 namespace karapace::runtime {
@@ -75,7 +75,7 @@ class NamespaceBackend : public Backend {
       return {{pin.url.substr(pin.url.rfind('/') + 1), pin.url, pin.sha256, pin.size}};
     }
     if (!pin.files.empty()) return files_of(pin);
-    return apt::artefacts_of(pin.packages, repositories, apt::Mirrors::from_environment());
+    return artefacts_of(pin.packages, repositories, Mirrors::from_environment());
   }
 
   [[nodiscard]] Digest base_key(const BasePin& pin, const std::string& arch, Ownership ownership) override {
@@ -131,13 +131,18 @@ class NamespaceBackend : public Backend {
                                                    const std::vector<LockedPackage>& locked,
                                                    const std::vector<Repository>& repositories) override {
     const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory);
-    require_apt(context, base_layer, image);
-    return apt::resolve(context, image, base_layer, names, locked, repositories);
+    context.progress.step("resolve", fmt::format("{} packages", names.size()));
+    return find_package_manager(context, base_layer, image)
+        ->resolve(context, {.image = image,
+                            .base_layer = base_layer,
+                            .names = names,
+                            .locked = locked,
+                            .repositories = repositories});
   }
 
   [[nodiscard]] std::vector<Artefact> package_artefacts(
       const std::vector<LockedPackage>& packages, const std::vector<Repository>& repositories) override {
-    return apt::artefacts_of(packages, repositories, apt::Mirrors::from_environment());
+    return artefacts_of(packages, repositories, Mirrors::from_environment());
   }
 
   [[nodiscard]] Digest dependency_key(const Digest& base_layer, const std::vector<LockedPackage>& packages,
@@ -150,7 +155,8 @@ class NamespaceBackend : public Backend {
 
   [[nodiscard]] Digest build_dependencies(BuildContext& context, const Digest& base_layer,
                                           const std::vector<LockedPackage>& packages) override {
-    return apt::install(context, base_layer, packages);
+    const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory);
+    return find_package_manager(context, base_layer, image)->install(context, base_layer, packages);
   }
 
   [[nodiscard]] PreparedSession prepare(const store::StoreLayout& store,
@@ -166,7 +172,7 @@ class NamespaceBackend : public Backend {
 
   static std::vector<Artefact> files_of(const BasePin& pin) {
     std::vector<Artefact> artefacts;
-    const auto mirrors = apt::Mirrors::from_environment();
+    const auto mirrors = Mirrors::from_environment();
     const std::string server = pin.provider == BaseProvider::Lxc ? pin.url : std::string();
     std::size_t layers = 0;
     for (const LockedFile& file : pin.files) {
@@ -279,17 +285,6 @@ class NamespaceBackend : public Backend {
                                 .normalise = Normalise::None,
                                 .kind = store::LayerKind::Base,
                                 .files = {}});
-  }
-
-  static void require_apt(BuildContext& context, const Digest& base_layer, const ImageReference& image) {
-    TreeWorker(context.store, context.manifest.ownership)
-        .ensure_tree(base_layer, context.progress, context.cancel);
-    const UniqueFd tree = context.store.open_dir("trees/" + base_layer.hex());
-    if (try_open_in_root(tree, "/usr/bin/apt-get", O_PATH)) return;
-    throw Error(
-        ErrorCode::InvalidInput,
-        fmt::format("{} has no apt, and this version installs packages with apt only", image.display_name),
-        "use an image of the Debian family, or leave system.packages empty");
   }
 };
 

@@ -13,17 +13,16 @@
 #include "karapace/runtime/sandbox.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "packages/apt_workspace.hpp"
+#include "packages/step_output.hpp"
 #include "seal_layer.hpp"
 
 namespace karapace::runtime {
 namespace {
 
-using apt::Mirrors;
 using apt::Workspace;
 
 // Fixed names inside the sandbox: no host path can reach a file of the image.
 constexpr std::string_view kInside = "/tmp/karapace";
-constexpr std::size_t kErrorLines = 15;
 constexpr std::chrono::milliseconds kResolveDeadline = std::chrono::minutes(15);
 
 std::string require_program(std::string_view name, std::string_view package) {
@@ -73,11 +72,6 @@ class HostApt {
   BuildContext& context_;
   std::string config_;
 };
-
-void check(const RunResult& result, ErrorCode code, std::string_view what) {
-  if (result.status == 0) return;
-  throw Error(code, fmt::format("{}:\n{}", what, apt::last_lines(result.out, result.err, kErrorLines)));
-}
 
 LaunchPlan bootstrap_plan(const BuildContext& context, const std::string& staging_name,
                           const std::string& suite, const std::string& mmdebstrap) {
@@ -174,7 +168,7 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
   const HostApt host(context, workspace);
   const RunResult updated = host.run("apt-get", {"update", "-q", "-o", "APT::Update::Error-Mode=any"});
   if (updated.status != 0) {
-    apt::throw_unreachable(fmt::format("cannot read the package archive of {}", image.display_name), updated);
+    throw_unreachable(fmt::format("cannot read the package archive of {}", image.display_name), updated);
   }
   workspace.mark_lists(sources);
 
@@ -183,7 +177,7 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
     options.insert(options.begin(), "install");
     options.insert(options.end(), wanted.begin(), wanted.end());
     RunResult result = host.run("apt-get", std::move(options));
-    check(result, ErrorCode::External, "apt cannot compute the base system");
+    check_step(result, ErrorCode::External, "apt cannot compute the base system");
     return result.out;
   };
   const apt::Simulation simulation = apt::parse_simulation(install({"-s", "-qq"}));
@@ -191,7 +185,7 @@ BaseResolution resolve_bootstrap(BuildContext& context, const ImageReference& im
   std::vector<std::string> show = {"show", "--no-all-versions"};
   for (std::string& name : apt::exact_names(simulation)) show.push_back(std::move(name));
   const RunResult shown = host.run("apt-cache", show);
-  check(shown, ErrorCode::External, "apt cannot describe the base system");
+  check_step(shown, ErrorCode::External, "apt cannot describe the base system");
 
   BaseResolution resolution;
   resolution.repositories = apt::repositories_of(image.apt_sources);
@@ -215,7 +209,7 @@ Digest build_bootstrap(BuildContext& context, const ImageReference& image, const
   const std::string name = "bootstrap";
   TreeWorker worker(context.store, context.manifest.ownership);
   make_directory_at(context.operation.staging(), name, 0755);
-  apt::link_packages(context, pin.packages, name + "/repo");
+  link_packages(context, pin.packages, name + "/repo", apt::kSuffix);
   apt::write_repository(
       context, worker, pin.packages,
       {.name = name + "/repo", .codename = suite, .origin = "Debian", .all_required = true});
@@ -226,12 +220,12 @@ Digest build_bootstrap(BuildContext& context, const ImageReference& image, const
   const RunResult result =
       run_sandboxed(context.store, bootstrap_plan(context, name, suite, mmdebstrap), {}, {}, context.cancel,
                     [&](std::string_view line) { progress.line(line); });
-  if (result.status != 0) apt::throw_install_failed(context, "mmdebstrap cannot build the base", result);
+  if (result.status != 0) throw_install_failed(context, "mmdebstrap cannot build the base", result);
 
   return seal_layer(context, {.staging_path = inside_staging,
                               .name = "root",
                               .lowers = {},
-                              .normalise = Normalise::AptBase,
+                              .normalise = Normalise::Base,
                               .kind = store::LayerKind::Base,
                               .files = base_files(image, context.manifest.ownership)});
 }

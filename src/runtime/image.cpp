@@ -17,7 +17,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
-#include "packages/apt_sources.hpp"
+#include "packages/mirrors.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -257,7 +257,7 @@ std::vector<std::string> image_aliases() {
 }
 
 std::string image_server_url(const ImageReference& image) {
-  return apt::Mirrors::from_environment().url_for("images", image.url);
+  return Mirrors::from_environment().url_for("images", image.url);
 }
 
 }  // namespace karapace::runtime

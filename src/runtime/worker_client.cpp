@@ -92,9 +92,9 @@ std::string_view to_string(Normalise normalise) {
   switch (normalise) {
     case Normalise::None:
       return "none";
-    case Normalise::AptBase:
+    case Normalise::Base:
       return "base";
-    case Normalise::AptLayer:
+    case Normalise::Layer:
       return "layer";
   }
   KARAPACE_ASSERT(false);

@@ -339,7 +339,7 @@ Findings check_verification_table(const std::vector<SourceFile>& files) {
     }
   }
   static const std::regex kMention(
-      R"(`(?:(?:real_debian\.(?:user|plain|caller)|images)\.(\w+)|(\w+\.\w+))`)");
+      R"(`(?:(?:real_debian\.(?:user|plain|caller)|images|package_managers)\.(\w+)|(\w+\.\w+))`)");
   Findings findings;
   for (const SourceFile& file : files) {
     if (file.path != "docs/verification.md") continue;

@@ -11,18 +11,13 @@
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
-#include "karapace/runtime/sandbox.hpp"
-#include "karapace/runtime/worker.hpp"
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
-#include "seal_layer.hpp"
+#include "packages/step_output.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
 
-constexpr std::string_view kOverlay = "install";
-constexpr std::string_view kFiles = "debs";
-constexpr std::string_view kInsideFiles = "/run/debs";
 constexpr std::string_view kExtendedStates = "var/lib/apt/extended_states";
 constexpr std::string_view kPolicyRcD = "#!/bin/sh\nexit 101\n";
 constexpr std::size_t kMaxStates = 16 * 1024 * 1024;
@@ -88,101 +83,80 @@ class StatusPipe {
   std::jthread reader_;  // last: it ends before the descriptors do
 };
 
-class Installer {
+std::vector<std::string> dpkg(std::vector<std::string> action) {
+  std::vector<std::string> argv = {"dpkg", "--force-unsafe-io", "--force-confold", "--force-confdef"};
+  argv.insert(argv.end(), action.begin(), action.end());
+  return argv;
+}
+
+class AptManager : public PackageManager {
  public:
-  Installer(BuildContext& context, const Digest& base_layer, const std::vector<LockedPackage>& packages)
-      : context_(context),
-        packages_(packages),
-        worker_(context.store, context.manifest.ownership),
-        lowers_{"trees/" + base_layer.hex()},
-        progress_(context.progress, packages.size()) {
-    worker_.ensure_tree(base_layer, context.progress, context.cancel);
+  [[nodiscard]] std::string_view name() const noexcept override { return "apt"; }
+  [[nodiscard]] PackageResolution resolve(BuildContext& context, const ResolveRequest& request) override {
+    return apt::resolve(context, request);
   }
 
-  Digest run() {
-    link_packages(context_, packages_, std::string(kFiles));
-    // Names that services and scripts look up, and no service started: only for the installation, the
-    // normaliser takes them out again.
-    worker_.prepare_overlay(
-        context_.operation.staging_path(), std::string(kOverlay), lowers_,
-        {{"etc/hostname", "karapace\n", 0644},
-         {"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tkarapace\n::1\tlocalhost\n", 0644},
-         {"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}},
-        context_.cancel);
-    unpack();
-    context_.progress.step("configure", fmt::format("{} packages", packages_.size()));
-    require("dpkg cannot configure the packages", run(dpkg({"--configure", "--pending"})));
-    return seal_layer(context_,
-                      {.staging_path = context_.operation.staging_path(),
-                       .name = std::string(kOverlay),
-                       .lowers = lowers_,
-                       .normalise = Normalise::AptLayer,
-                       .kind = store::LayerKind::Dependency,
-                       .files = {{std::string(kExtendedStates),
-                                  extended_states(base_states(), packages_, host_architecture())}}});
+ protected:
+  [[nodiscard]] std::string_view file_suffix() const noexcept override { return kSuffix; }
+
+  // No service is started by package scripts.
+  [[nodiscard]] std::vector<TreeWorker::PlacedFile> files_for_installing() const override {
+    return {{"usr/sbin/policy-rc.d", std::string(kPolicyRcD), 0755}};
+  }
+
+  void install_files(BaseSystem& system, const std::vector<LockedPackage>& packages,
+                     const std::vector<std::string>& paths) override {
+    DpkgProgress progress(system.context().progress, packages.size());
+    system.context().progress.step("unpack", fmt::format("{} packages", packages.size()));
+    unpack(system, progress, paths);
+    system.context().progress.step("configure", fmt::format("{} packages", packages.size()));
+    require(system, "dpkg cannot configure the packages",
+            step(system, progress, dpkg({"--configure", "--pending"})));
+  }
+
+  [[nodiscard]] std::vector<InstalledPackage> installed(BaseSystem& system) override {
+    const RunResult listed =
+        system.run({.argv = {"dpkg-query", "-W", "-f", R"(${db:Status-Status}\t${Package}\t${Version}\n)"}});
+    check_step(listed, ErrorCode::External, "dpkg cannot list what is installed");
+    return parse_installed(listed.out);
+  }
+
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> finish(
+      BaseSystem& system, const std::vector<LockedPackage>& packages) override {
+    const std::string base =
+        try_read_file_at(system.base(), std::string(kExtendedStates), kMaxStates).value_or("");
+    return {{std::string(kExtendedStates), extended_states(base, packages, host_architecture())}};
   }
 
  private:
-  static std::vector<std::string> dpkg(std::vector<std::string> action) {
-    std::vector<std::string> argv = {"dpkg", "--force-unsafe-io", "--force-confold", "--force-confdef"};
-    argv.insert(argv.end(), action.begin(), action.end());
-    return argv;
-  }
-
   /// All at once, which is what makes it fast. --force-depends for this only: a closure is complete, but
   /// Pre-Depends may be unpacked later. A few packages have a preinst that really needs theirs; these are
   /// unpacked when everything else is configured as far as it can be.
-  void unpack() {
-    std::vector<std::string> files;
-    for (const LockedPackage& package : packages_)
-      files.push_back(fmt::format("{}/{}", kInsideFiles, file_name_of(package)));
-    std::ranges::sort(files);
+  static void unpack(BaseSystem& system, DpkgProgress& progress, const std::vector<std::string>& paths) {
     const auto unpack_all = [&](std::vector<std::string> action) {
       std::vector<std::string> argv = dpkg(std::move(action));
-      argv.insert(argv.end(), files.begin(), files.end());
-      return run(std::move(argv));
+      argv.insert(argv.end(), paths.begin(), paths.end());
+      return step(system, progress, std::move(argv));
     };
     if (unpack_all({"--force-depends", "--abort-after=100000", "--unpack"}).status == 0) return;
     // Packages that depend on those stay unconfigured, which is no reason to stop.
-    static_cast<void>(run(dpkg({"--abort-after=100000", "--configure", "--pending"})));
-    require("dpkg cannot unpack the packages",
+    static_cast<void>(step(system, progress, dpkg({"--abort-after=100000", "--configure", "--pending"})));
+    require(system, "dpkg cannot unpack the packages",
             unpack_all({"--force-depends", "--skip-same-version", "--unpack"}));
   }
 
-  void require(std::string_view what, const RunResult& result) {
-    if (result.status != 0) throw_install_failed(context_, what, result);
+  static void require(BaseSystem& system, std::string_view what, const RunResult& result) {
+    if (result.status != 0) throw_install_failed(system.context(), what, result);
   }
 
-  RunResult run(std::vector<std::string> argv) {
-    BuildSandbox sandbox;
-    sandbox.ownership = context_.manifest.ownership;
-    const std::string overlay = fmt::format("{}/{}", context_.operation.staging_path(), kOverlay);
-    sandbox.root = OverlayRoot{lowers_, overlay, overlay + ".work"};
-    MountStep files;
-    files.source = fmt::format("{}/{}", context_.operation.staging_path(), kFiles);
-    files.target = kInsideFiles;
-    files.read_only = true;
-    files.create_target = true;
-    sandbox.extra_mounts.push_back(std::move(files));
-    const StatusPipe status(progress_);
+  static RunResult step(BaseSystem& system, DpkgProgress& progress, std::vector<std::string> argv) {
+    const StatusPipe status(progress);
     argv.insert(argv.begin() + 1, {"--status-fd", std::to_string(status.number())});
-    sandbox.argv = std::move(argv);
-    sandbox.environment = install_environment();
-    LaunchPlan plan = make_build_plan(sandbox);
-    plan.process.keep_fds.push_back(status.number());
-    return run_sandboxed(context_.store, plan, {}, {}, context_.cancel);
+    BaseSystem::Program program = installing(system, std::move(argv));
+    program.environment = install_environment();
+    program.kept_fd = status.number();
+    return system.run(program);
   }
-
-  std::string base_states() const {
-    const UniqueFd base = context_.store.open_dir(lowers_.front());
-    return try_read_file_at(base, std::string(kExtendedStates), kMaxStates).value_or("");
-  }
-
-  BuildContext& context_;
-  const std::vector<LockedPackage>& packages_;
-  TreeWorker worker_;
-  std::vector<std::string> lowers_;
-  DpkgProgress progress_;
 };
 
 }  // namespace
@@ -207,9 +181,6 @@ std::string extended_states(std::string_view base_states, const std::vector<Lock
   return text;
 }
 
-Digest install(BuildContext& context, const Digest& base_layer, const std::vector<LockedPackage>& packages) {
-  context.progress.step("unpack", fmt::format("{} packages", packages.size()));
-  return Installer(context, base_layer, packages).run();
-}
+std::unique_ptr<PackageManager> make_manager() { return std::make_unique<AptManager>(); }
 
 }  // namespace karapace::runtime::apt

@@ -9,20 +9,11 @@
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/error.hpp"
-#include "karapace/base/json.hpp"
+#include "karapace/base/text.hpp"
+#include "packages/step_output.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
-
-template <typename Visit>
-void for_each_line(std::string_view text, Visit visit) {
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    visit(text.substr(0, end));
-    if (end == std::string_view::npos) return;
-    text.remove_prefix(end + 1);
-  }
-}
 
 // Takes the next blank-separated word off `text`.
 std::string_view next_word(std::string_view& text) {
@@ -200,49 +191,16 @@ std::vector<std::string> virtual_providers(std::string_view output, std::string_
   return {providers.begin(), providers.end()};
 }
 
-std::string percent_decode(std::string_view text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
-      result += static_cast<char>(value);
-      i += 2;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
-}
-
-std::string percent_encode_path(std::string_view path) {
-  std::string result;
-  for (const char c : path) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '/';
-    if (plain) {
-      result += c;
-    } else {
-      result += fmt::format("%{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  return result;
-}
-
-std::string last_lines(std::string_view out, std::string_view err, std::size_t count) {
-  std::vector<std::string_view> lines;
-  for (const std::string_view text : {out, err}) {
-    for_each_line(text, [&](std::string_view line) {
-      const bool noise = line.empty() || line.starts_with("status: ") || line.starts_with("processing: ");
-      if (!noise) lines.push_back(line);
-    });
-  }
-  std::string result;
-  for (std::size_t i = lines.size() > count ? lines.size() - count : 0; i < lines.size(); ++i) {
-    if (!result.empty()) result += '\n';
-    result += printable(lines[i], 400);
-  }
-  return result;
+std::vector<InstalledPackage> parse_installed(std::string_view output) {
+  std::vector<InstalledPackage> packages;
+  for_each_line(output, [&](std::string_view line) {
+    constexpr std::string_view kInstalled = "installed\t";
+    const auto tab = line.rfind('\t');
+    if (!line.starts_with(kInstalled) || tab < kInstalled.size()) return;
+    packages.push_back({std::string(line.substr(kInstalled.size(), tab - kInstalled.size())),
+                        std::string(line.substr(tab + 1))});
+  });
+  return packages;
 }
 
 }  // namespace karapace::runtime::apt

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "packages/package_manager.hpp"
+
 namespace karapace::runtime::apt {
 
 /// One line of `apt-get --print-uris` with Acquire::ForceHash=SHA256.
@@ -54,12 +56,7 @@ class Stanza {
 /// Who provides the virtual package `name`, as apt lists them when it cannot choose.
 [[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 
-[[nodiscard]] std::string percent_decode(std::string_view text);
-/// Path below a repository for a URL: everything but unreserved characters and '/' as %XX (so "+" "~" ":" are
-/// encoded).
-[[nodiscard]] std::string percent_encode_path(std::string_view path);
-
-/// The lines that tell what went wrong: the last `count`, without dpkg's status lines, joined by newlines.
-[[nodiscard]] std::string last_lines(std::string_view out, std::string_view err, std::size_t count);
+/// "installed<TAB>name<TAB>version" per line; packages in another state are left out.
+[[nodiscard]] std::vector<InstalledPackage> parse_installed(std::string_view output);
 
 }  // namespace karapace::runtime::apt

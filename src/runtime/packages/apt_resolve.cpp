@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 
 #include "karapace/base/error.hpp"
-#include "karapace/base/file_at.hpp"
-#include "karapace/base/text.hpp"
-#include "karapace/runtime/sandbox.hpp"
-#include "karapace/runtime/worker.hpp"
-#include "karapace/store/object_store.hpp"
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
+#include "packages/step_output.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
 
-constexpr std::size_t kErrorLines = 15;
 constexpr std::chrono::milliseconds kDeadline = std::chrono::minutes(15);
-constexpr std::string_view kOverlay = "resolve";
 constexpr std::string_view kLockedRepository = "locked";
 constexpr std::string_view kLockedOrigin = "karapace-locked";
-
-void check(const RunResult& result, ErrorCode code, std::string_view what) {
-  if (result.status == 0) return;
-  throw Error(code, fmt::format("{}:\n{}", what, last_lines(result.out, result.err, kErrorLines)));
-}
-
-std::string host_resolv_conf() {
-  try {
-    return read_all(open_path("/etc/resolv.conf", O_RDONLY | O_NONBLOCK), 64 * 1024);
-  } catch (const SystemError&) {
-    return {};  // without one, names in /etc/hosts and addresses still work
-  }
-}
 
 /// apt of the base, in an overlay that is thrown away, with network.
 class Resolver {
@@ -43,12 +22,9 @@ class Resolver {
   Resolver(BuildContext& context, const ImageReference& image, const Digest& base_layer)
       : context_(context),
         image_(image),
-        worker_(context.store, context.manifest.ownership),
+        system_(context, base_layer, "resolve"),
         workspace_(context),
-        lowers_{"trees/" + base_layer.hex()},
-        mirrors_(Mirrors::from_environment()) {
-    worker_.ensure_tree(base_layer, context.progress, context.cancel);
-  }
+        mirrors_(Mirrors::from_environment()) {}
 
   PackageResolution resolve(const std::vector<std::string>& names, const std::vector<LockedPackage>& locked,
                             const std::vector<Repository>& repositories) {
@@ -82,21 +58,11 @@ class Resolver {
   }
 
   RunResult run(std::vector<std::string> argv) {
-    BuildSandbox sandbox;
-    sandbox.ownership = context_.manifest.ownership;
-    const std::string overlay = fmt::format("{}/{}", context_.operation.staging_path(), kOverlay);
-    sandbox.root = OverlayRoot{lowers_, overlay, overlay + ".work"};
-    sandbox.network = true;
-    MountStep staging;
-    staging.source = context_.operation.staging_path();
-    staging.target = kInsideDirectory;
-    staging.create_target = true;
-    sandbox.extra_mounts.push_back(std::move(staging));
-    sandbox.argv = std::move(argv);
-    sandbox.environment = network_environment(inside("inside.conf"));
-    RunLimits limits;
-    limits.deadline = kDeadline;
-    return run_sandboxed(context_.store, make_build_plan(sandbox), {}, limits, context_.cancel);
+    return system_.run({.argv = std::move(argv),
+                        .environment = network_environment(inside("inside.conf")),
+                        .network = true,
+                        .mounts = {system_.staged({}, kInsideDirectory, false)},
+                        .deadline = kDeadline});
   }
 
   void prepare_overlay(bool with_locked) {
@@ -105,8 +71,7 @@ class Resolver {
     if (with_locked && image_.apt_sources.empty()) {
       files.push_back({"etc/apt/sources.list.d/karapace-locked.list", locked_list(), 0644});
     }
-    worker_.prepare_overlay(context_.operation.staging_path(), std::string(kOverlay), lowers_, files,
-                            context_.cancel);
+    system_.prepare(files);
   }
 
   static std::string locked_list() {
@@ -141,7 +106,7 @@ class Resolver {
             "Dir::Etc::sourceparts=" + inside("etc/none.d"), std::string("APT::Get::List-Cleanup=false")}) {
         only_locked.insert(only_locked.end(), {"-o", option});
       }
-      check(run(only_locked), ErrorCode::External, "apt cannot read the locked packages");
+      check_step(run(only_locked), ErrorCode::External, "apt cannot read the locked packages");
     }
   }
 
@@ -167,7 +132,7 @@ class Resolver {
   std::vector<Repository> image_repositories(const std::vector<Repository>& known) {
     const RunResult listed = run({"apt-get", "indextargets", "--format",
                                   "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"});
-    check(listed, ErrorCode::External, "apt cannot list the image's package sources");
+    check_step(listed, ErrorCode::External, "apt cannot list the image's package sources");
     std::vector<Repository> found = known;
     for (std::size_t start = 0; start < listed.out.size();) {
       const auto end = std::min(listed.out.find('\n', start), listed.out.size());
@@ -198,13 +163,10 @@ class Resolver {
 
   // Package files of the lock as a repository that wins over the archive, which may have dropped them since.
   std::vector<LockedPackage> offer_locked(const std::vector<LockedPackage>& locked) {
-    const store::PackageStore artefacts(context_.store);
-    std::vector<LockedPackage> kept;
-    std::ranges::copy_if(locked, std::back_inserter(kept),
-                         [&](const LockedPackage& package) { return artefacts.contains(package.sha256); });
+    const std::vector<LockedPackage> kept = present_packages(context_, locked);
     if (kept.empty()) return kept;
-    link_packages(context_, kept, std::string(kLockedRepository));
-    write_repository(context_, worker_, kept,
+    link_packages(context_, kept, std::string(kLockedRepository), kSuffix);
+    write_repository(context_, system_.worker(), kept,
                      {.name = std::string(kLockedRepository),
                       .codename = std::string(kLockedRepository),
                       .origin = std::string(kLockedOrigin)});
@@ -231,12 +193,12 @@ class Resolver {
   std::vector<LockedPackage> closure(const Simulation& simulation, const std::vector<std::string>& names,
                                      const std::vector<LockedPackage>& kept) {
     const RunResult printed = run(install_command({"--print-uris", "-y", "-qq"}, names));
-    check(printed, ErrorCode::External, "apt cannot name the package files");
+    check_step(printed, ErrorCode::External, "apt cannot name the package files");
     std::vector<std::string> show = {"apt-cache", "show", "--no-all-versions"};
     show.emplace_back("--");
     for (std::string& name : exact_names(simulation)) show.push_back(std::move(name));
     const RunResult shown = run(show);
-    check(shown, ErrorCode::External, "apt cannot describe the packages");
+    check_step(shown, ErrorCode::External, "apt cannot describe the packages");
     return make_closure({.simulation = simulation,
                          .uris = parse_print_uris(printed.out),
                          .stanzas = parse_stanzas(shown.out),
@@ -251,7 +213,7 @@ class Resolver {
     if (unknown.empty()) {
       throw Error(ErrorCode::InvalidInput,
                   fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(names, ", "),
-                              image_.display_name, last_lines(simulated.out, simulated.err, kErrorLines)));
+                              image_.display_name, last_lines(simulated.out, simulated.err)));
     }
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("{} has no package {}", image_.display_name, fmt::join(unknown, ", ")),
@@ -266,37 +228,24 @@ class Resolver {
       }
     }
     const RunResult listed = run({"apt-cache", "pkgnames"});
-    std::map<char, std::vector<std::string_view>> by_letter;
-    for (std::size_t start = 0; start < listed.out.size();) {
-      const auto end = std::min(listed.out.find('\n', start), listed.out.size());
-      if (end > start)
-        by_letter[listed.out[start]].push_back(std::string_view(listed.out).substr(start, end - start));
-      start = end + 1;
-    }
-    std::vector<std::string> nearest;
-    for (const std::string& name : unknown) {
-      std::string candidate = nearest_name(name, by_letter[name.front()]);
-      if (!candidate.empty()) nearest.push_back(fmt::format("'{}'", candidate));
-    }
-    return nearest.empty() ? std::string() : fmt::format("did you mean {}?", fmt::join(nearest, ", "));
+    std::vector<std::string> names;
+    for_each_line(listed.out, [&](std::string_view line) { names.emplace_back(line); });
+    return did_you_mean(unknown, names);
   }
 
   BuildContext& context_;
   const ImageReference& image_;
-  TreeWorker worker_;
+  BaseSystem system_;
   Workspace workspace_;
-  std::vector<std::string> lowers_;
   Mirrors mirrors_;
   std::vector<Repository> repositories_;
 };
 
 }  // namespace
 
-PackageResolution resolve(BuildContext& context, const ImageReference& image, const Digest& base_layer,
-                          const std::vector<std::string>& names, const std::vector<LockedPackage>& locked,
-                          const std::vector<Repository>& repositories) {
-  context.progress.step("resolve", fmt::format("{} packages", names.size()));
-  return Resolver(context, image, base_layer).resolve(names, locked, repositories);
+PackageResolution resolve(BuildContext& context, const ResolveRequest& request) {
+  return Resolver(context, request.image, request.base_layer)
+      .resolve(request.names, request.locked, request.repositories);
 }
 
 }  // namespace karapace::runtime::apt

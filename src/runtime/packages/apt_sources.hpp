@@ -9,22 +9,9 @@
 
 #include "karapace/runtime/image.hpp"
 #include "karapace/schema/lock_file.hpp"
+#include "packages/mirrors.hpp"
 
 namespace karapace::runtime::apt {
-
-/// KARAPACE_MIRROR ("debian=http://127.0.0.1:8080/debian,debian-security=http://..."): what to contact
-/// instead of the canonical URL. The lock never sees it.
-class Mirrors {
- public:
-  /// From the environment of this process. Throws InvalidInput on text that is not a list of name=url.
-  [[nodiscard]] static Mirrors from_environment();
-  [[nodiscard]] static Mirrors parse(std::string_view text);
-  /// The URL to contact, without a slash at the end.
-  [[nodiscard]] std::string url_for(std::string_view repository, std::string_view canonical_url) const;
-
- private:
-  std::vector<std::pair<std::string, std::string>> urls_;
-};
 
 /// One "deb" line per source, in order. `keyrings`: paths for signed-by, empty for apt's trusted keys.
 [[nodiscard]] std::string sources_list(const std::vector<AptSource>& sources, const Mirrors& mirrors,

@@ -26,10 +26,6 @@ void write_file(FdRef directory, const std::string& name, std::string_view conte
   file.close();
 }
 
-std::string label_of(const LockedPackage& package) {
-  return fmt::format("{} {}", package.name, package.version);
-}
-
 }  // namespace
 
 Workspace::Workspace(BuildContext& context) : context_(context) {
@@ -66,23 +62,15 @@ bool Workspace::has_lists(std::string_view sources_text) const {
 void Workspace::mark_lists(std::string_view sources_text) const { write("fetched", sources_text); }
 
 std::vector<std::pair<std::string, std::string>> install_environment() {
-  return {{"DEBCONF_NONINTERACTIVE_SEEN", "true"},
-          {"DEBIAN_FRONTEND", "noninteractive"},
-          {"HOME", "/root"},
-          {"LC_ALL", "C.UTF-8"},
-          {"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"},
-          {"SOURCE_DATE_EPOCH", std::to_string(store::kSourceDateEpoch)},
-          {"FORCE_SOURCE_DATE", "1"},  // or TeX puts the time of the day into its formats
-          {"TERM", "dumb"},
-          {"TZ", "UTC"}};
+  auto environment = base_environment();
+  environment.emplace_back("DEBCONF_NONINTERACTIVE_SEEN", "true");
+  environment.emplace_back("DEBIAN_FRONTEND", "noninteractive");
+  return environment;
 }
 
 std::vector<std::pair<std::string, std::string>> network_environment(const std::string& apt_config) {
-  auto environment = install_environment();
+  auto environment = runtime::network_environment();
   environment.emplace_back("APT_CONFIG", apt_config);
-  for (auto& [name, value] : host_tool_environment()) {
-    if (name.ends_with("_proxy") || name.ends_with("_PROXY")) environment.emplace_back(name, value);
-  }
   return environment;
 }
 
@@ -100,34 +88,11 @@ bool host_accepts_expired(CancelToken& cancel) {
          (value == "false" || value == "no" || value == "off" || value == "0" || value == "without");
 }
 
-std::string file_name_of(const LockedPackage& package) {
-  std::string name = fmt::format("{}_{}_{}.deb", package.name, package.version, package.arch);
-  for (auto colon = name.find(':'); colon != std::string::npos; colon = name.find(':'))
-    name.replace(colon, 1, "%3a");
-  if (!is_path_component(name)) {
-    throw Error(ErrorCode::InvalidInput,
-                fmt::format("package '{}' has no usable name", printable(label_of(package))));
-  }
-  return name;
-}
-
-void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages,
-                   const std::string& name) {
-  const UniqueFd staging = context.operation.staging();
-  make_directory_at(staging, name, 0755);
-  const UniqueFd directory = open_directory(staging, name);
-  const store::PackageStore artefacts(context.store);
-  for (const LockedPackage& package : packages) {
-    with_context([&] { return label_of(package); },
-                 [&] { artefacts.link_into(package.sha256, directory, file_name_of(package)); });
-  }
-}
-
 void write_repository(BuildContext& context, TreeWorker& worker, const std::vector<LockedPackage>& packages,
                       const LocalRepository& repository) {
   const std::string directory = fmt::format("{}/{}", context.operation.staging_path(), repository.name);
   std::vector<std::string> files;
-  for (const LockedPackage& package : packages) files.push_back(file_name_of(package));
+  for (const LockedPackage& package : packages) files.push_back(file_name_of(package, kSuffix));
   const std::vector<std::string> controls = worker.deb_controls(directory, files, context.cancel);
   KARAPACE_ASSERT(controls.size() == packages.size());
   std::string index;
@@ -197,66 +162,8 @@ std::vector<LockedPackage> make_closure(const ClosureInput& input) {
     throw Error(ErrorCode::External, fmt::format("apt would install {} packages and has files of {}",
                                                  input.simulation.installs.size(), closure.size()));
   }
-  std::ranges::sort(closure, {}, [](const LockedPackage& p) { return std::tie(p.name, p.version, p.arch); });
+  sort_packages(closure);
   return closure;
-}
-
-std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
-                                   const std::vector<Repository>& repositories, const Mirrors& mirrors) {
-  std::vector<Artefact> artefacts;
-  for (const LockedPackage& package : packages) {
-    const auto repository = std::ranges::find(repositories, package.repository, &Repository::name);
-    if (repository == repositories.end()) {
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("package {}: the lock has no repository '{}'", printable(label_of(package)),
-                              printable(package.repository)));
-    }
-    artefacts.push_back({label_of(package),
-                         fmt::format("{}/{}", mirrors.url_for(repository->name, repository->url),
-                                     percent_encode_path(package.path)),
-                         package.sha256, package.size});
-  }
-  return artefacts;
-}
-
-namespace {
-
-bool tells_of_full_disk(const RunResult& result) {
-  constexpr std::string_view kFull = "No space left on device";
-  return result.out.contains(kFull) || result.err.contains(kFull);
-}
-
-}  // namespace
-
-void throw_unreachable(std::string_view what, const RunResult& result) {
-  if (tells_of_full_disk(result)) {
-    throw Error(ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
-                "Make space on the disk and try again.");
-  }
-  constexpr std::size_t kLines = 15;
-  std::string fix = "check the network, or name a mirror: KARAPACE_MIRROR=debian=http://HOST/debian";
-  // apt refuses old or future lists, because an attacker could keep security updates away with them.
-  if (result.err.contains(" is expired") || result.err.contains("is not valid yet")) {
-    fix =
-        "the clock of this machine is wrong, or the mirror is out of date: name another, "
-        "KARAPACE_MIRROR=debian=http://HOST/debian";
-  }
-  throw Error(ErrorCode::Unavailable,
-              fmt::format("{}:\n{}", what, last_lines(result.out, result.err, kLines)), fix);
-}
-
-void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {
-  constexpr std::uint64_t kNearlyFull = 1024 * 1024;
-  if (tells_of_full_disk(result) || free_bytes(context.store.root()) < kNearlyFull) {
-    throw Error(
-        ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
-        fmt::format("make room on the file system of {} and build again, or remove environments and run "
-                    "'karapace gc'",
-                    context.store.root_path()));
-  }
-  constexpr std::size_t kLines = 15;
-  throw Error(ErrorCode::External, fmt::format("{} (status {}):\n{}", what, result.status,
-                                               last_lines(result.out, result.err, kLines)));
 }
 
 }  // namespace karapace::runtime::apt

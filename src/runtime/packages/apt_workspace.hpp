@@ -12,11 +12,12 @@
 #include "karapace/runtime/worker.hpp"
 #include "packages/apt_output.hpp"
 #include "packages/apt_sources.hpp"
+#include "packages/base_system.hpp"
+#include "packages/package_files.hpp"
 
 namespace karapace::runtime::apt {
 
-/// Where the operation's apt directory appears inside a sandbox.
-inline constexpr std::string_view kInsideDirectory = "/run/karapace";
+inline constexpr std::string_view kSuffix = ".deb";
 
 /// store/staging/<op>/apt, created on first use: lists/, cache/, etc/, log/.
 class Workspace {
@@ -37,23 +38,15 @@ class Workspace {
   UniqueFd directory_;
 };
 
-/// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH: nothing of the host.
+/// base_environment, and no questions of debconf's.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> install_environment();
 /// Whether this host's own apt is told to accept expired archives (Acquire::Check-Valid-Until in
 /// apt.conf(5)): who runs a mirror that stands still has said so there, and should not have to say it again.
 [[nodiscard]] bool host_accepts_expired(CancelToken& cancel);
 
-/// For what talks to the network: the above, APT_CONFIG and the caller's proxy variables.
+/// For apt that talks to the network.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment(
     const std::string& apt_config);
-
-/// "name_version_arch.deb" with ':' as %3a: sorted by name, unique in a closure.
-[[nodiscard]] std::string file_name_of(const LockedPackage& package);
-
-/// Links `packages` from the package store into staging/<name>. Throws InvalidInput for one that is not
-/// there.
-void link_packages(BuildContext& context, const std::vector<LockedPackage>& packages,
-                   const std::string& name);
 
 struct LocalRepository {
   std::string name;      // directory in the staging directory, with the packages in it
@@ -79,16 +72,5 @@ struct ClosureInput {
 
 /// "name=version" of every install, for apt-cache show.
 [[nodiscard]] std::vector<std::string> exact_names(const Simulation& simulation);
-
-/// URLs of `packages` for the downloader.
-[[nodiscard]] std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
-                                                 const std::vector<Repository>& repositories,
-                                                 const Mirrors& mirrors);
-
-/// The archive could not be read: what apt said, and what to do. A full disk becomes NoSpace.
-[[noreturn]] void throw_unreachable(std::string_view what, const RunResult& result);
-/// What an installation that failed said last; a full disk is recognised and becomes NoSpace.
-[[noreturn]] void throw_install_failed(const BuildContext& context, std::string_view what,
-                                       const RunResult& result);
 
 }  // namespace karapace::runtime::apt

@@ -7,6 +7,7 @@
 #include "packages/apt.hpp"
 #include "packages/apt_sources.hpp"
 #include "packages/apt_workspace.hpp"
+#include "packages/step_output.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
@@ -89,24 +90,6 @@ TEST(VirtualPackages, AreExplainedByWhoProvidesThem) {
   EXPECT_TRUE(virtual_providers(output, "aw").empty());
 }
 
-TEST(Urls, PathsOfPackagesSurviveTheWayToAUrlAndBack) {
-  const std::string path = "pool/main/g/g++/g++_4%12.2~rc1+b:1_amd64.deb";
-  const std::string encoded = percent_encode_path(path);
-  EXPECT_EQ(encoded, "pool/main/g/g%2b%2b/g%2b%2b_4%2512.2%7erc1%2bb%3a1_amd64.deb");
-  EXPECT_EQ(percent_decode(encoded), path);
-  EXPECT_EQ(percent_decode("100%"), "100%");
-  EXPECT_EQ(percent_decode("%zz"), "%zz");
-}
-
-TEST(Mirrors, ReplaceTheAddressOfOneRepositoryOnly) {
-  const Mirrors mirrors = Mirrors::parse("debian=http://127.0.0.1:8080/debian/");
-  EXPECT_EQ(mirrors.url_for("debian", "http://deb.debian.org/debian"), "http://127.0.0.1:8080/debian");
-  EXPECT_EQ(mirrors.url_for("debian-security", "http://s/"), "http://s");
-  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian")), Error);
-  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian=file:///x")), Error);
-  EXPECT_THROW(static_cast<void>(Mirrors::parse("debian=http://x [trusted=yes]")), Error);
-}
-
 TEST(Locate, FindsTheLongestRepositoryAndDecodesThePath) {
   const std::vector<Repository> repositories = {
       {"debian", "http://d/debian", "bookworm", {"main"}},
@@ -154,15 +137,6 @@ TEST(ExtendedStates, AddsWhatNobodyAskedForAndClearsWhatSomebodyDid) {
       "amd64\nAuto-Installed: 1\n\n");
 }
 
-TEST(Artefacts, UrlsAreEncodedAndFileNamesUnique) {
-  const std::vector<Repository> repositories = {{"debian", "http://d/debian/", "bookworm", {"main"}}};
-  const auto artefacts = artefacts_of({package("g++", "amd64", true)}, repositories, Mirrors());
-  ASSERT_EQ(artefacts.size(), 1U);
-  EXPECT_EQ(artefacts[0].url, "http://d/debian/pool/g%2b%2b_1%253a2%2b3%7e4.deb");
-  EXPECT_EQ(file_name_of(package("g++", "amd64", true)), "g++_1%3a2+3~4_amd64.deb");
-  EXPECT_THROW(static_cast<void>(artefacts_of({package("x", "all", true)}, {}, Mirrors())), Error);
-}
-
 TEST(LastLines, LeavesOutTheStatusOfDpkgAndControlCharacters) {
   EXPECT_EQ(last_lines("one\ntwo\n", "status: git: installed\nprocessing: install: git\nE: \x1b[31mbad\n", 2),
             "two\nE: \\x1b[31mbad");
@@ -188,6 +162,13 @@ TEST(AptConf, ExpiredArchivesAreAcceptedOnlyIfTheHostSaysSo) {
   EXPECT_FALSE(apt_conf(config).contains("Valid-Until"));
   config.accept_expired = true;
   EXPECT_TRUE(apt_conf(config).contains("Acquire::Check-Valid-Until \"false\";"));
+}
+
+TEST(InstalledPackages, HalfInstalledOnesDoNotCount) {
+  const auto packages = parse_installed("installed\tgit\t1:2.39\nconfig-files\told\t1\n\nnoise\n");
+  ASSERT_EQ(packages.size(), 1U);
+  EXPECT_EQ(packages[0].name, "git");
+  EXPECT_EQ(packages[0].version, "1:2.39");
 }
 
 }  // namespace

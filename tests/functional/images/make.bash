@@ -128,23 +128,6 @@ push() { # LAYOUT:TAG NAME:TAG [SKOPEO-OPTIONS...]
   skopeo --insecure-policy copy -q --dest-tls-verify=false "$@" "oci:$from" "docker://$registry/$to"
 }
 
-# A server of static files that may misbehave: sets $server to HOST:PORT. It ends with its standard input.
-serve() { # DIR [OPTIONS...]
-  rm -f serve.in serve.out
-  mkfifo serve.in serve.out
-  exec {serve_in}<> serve.in
-  "$bin/karapace-test-http-server" "$@" < serve.in > serve.out &
-  server_process=$!
-  read -r -t 30 server < serve.out || fail "the server does not start"
-  server=127.0.0.1:$server
-}
-
-stop_server() {
-  kill "$server_process"
-  wait "$server_process" || true
-  exec {serve_in}<&-
-}
-
 # build IMAGE [ARGUMENTS...]: builds karapace.toml with that base, sets $base to the digest of its layer.
 build() {
   write_manifest karapace.toml "$1" ""

@@ -84,22 +84,6 @@ check_bad_locks_are_refused() {
   refused "bad.lock"
 }
 
-# serve ARGUMENTS...: a server on loopback that breaks what it serves; $port, ends with close_server.
-serve() {
-  local fifo
-  fifo=$(mktemp -u)
-  mkfifo "$fifo" "$fifo.in"
-  "$bin/karapace-test-http-server" "$@" < "$fifo.in" > "$fifo" &
-  server=$!
-  exec {server_in}> "$fifo.in" {server_out}< "$fifo"
-  rm "$fifo" "$fifo.in"
-  read -r -t 20 port <&"$server_out" || fail "the test server did not start"
-}
-close_server() {
-  exec {server_in}>&- {server_out}<&-
-  wait "$server" || fail "the test server failed"
-}
-
 # Like refused, but a part of a download may stay to be continued.
 refused_download() {
   local part=$1
@@ -125,16 +109,16 @@ check_bad_downloads_are_refused() {
   serve served --fault drop-midway=base.tar
   write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=$sum" ''
   refused_download "base.tar"
-  close_server
+  stop_server
   serve served
   write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=${sum//[0-7]/8}" ''
   refused_download "${sum//[0-7]/8}"
   expect_contains "the message" "$sum" "$errors"
-  close_server
+  stop_server
   serve served --times 1 --fault drop-midway=base.tar
   write_manifest bad.toml "http://127.0.0.1:$port/base.tar#sha256=$sum" ''
   expect_success karapace build bad.toml --name tiny
-  close_server
+  stop_server
   expect_success karapace destroy tiny --yes
 }
 
@@ -152,7 +136,7 @@ check_packages_with_other_bytes_are_refused() {
   store=$PWD/other-store
   export KARAPACE_STORE=$store
   run_it karapace build bad.toml
-  close_server
+  stop_server
   expect_equal "exit status of a build with other bytes ($errors)" 2 "$status"
   expect_contains "the message" "sha256" "$errors"
   local directory

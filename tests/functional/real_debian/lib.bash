@@ -137,3 +137,23 @@ nobody_left() { [ -z "$(our_processes)" ]; }
 write_manifest() { # FILE IMAGE PACKAGES
   printf 'manifest_version = 1\n\n[base]\nimage = "%s"\n\n[system]\npackages = [%s]\n' "$2" "$3" > "$1"
 }
+
+# A server of static files that may misbehave: sets $port, and $server to HOST:PORT. It ends with its standard input.
+serve() { # DIR [OPTIONS...]
+  local fifo
+  fifo=$(mktemp -u)
+  mkfifo "$fifo" "$fifo.in"
+  "$bin/karapace-test-http-server" "$@" < "$fifo.in" > "$fifo" &
+  server_process=$!
+  exec {server_in}> "$fifo.in" {server_out}< "$fifo"
+  rm "$fifo" "$fifo.in"
+  read -r -t 30 port <&"$server_out" || fail "the test server does not start"
+  server=127.0.0.1:$port
+}
+
+# Killed, because other programs in the background may hold its standard input open.
+stop_server() {
+  exec {server_in}>&- {server_out}<&-
+  kill "$server_process" 2> /dev/null || true
+  wait "$server_process" || true
+}

@@ -3,6 +3,7 @@
 // can fetch in between.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,8 @@ struct BuildContext {
   /// Set: layers are built to be looked at. They are not published, and where the index of the newest one
   /// lies is put here, relative to the store's root, in the staging directory.
   std::string* index_only = nullptr;
+  /// Brings files into store/packages, for what must be looked at before it is locked. The engine's, too.
+  std::function<void(const std::vector<Artefact>&)> fetch{};
 };
 
 struct BaseResolution {

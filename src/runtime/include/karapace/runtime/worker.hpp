@@ -21,9 +21,9 @@
 namespace karapace::runtime {
 
 enum class Normalise : std::uint8_t {
-  None,      // a user's own tarball or directory: only what cannot be kept (devices in /dev) is left out
-  AptBase,   // a bootstrapped base
-  AptLayer,  // the upper directory after an offline install
+  None,   // a user's own tarball or directory: only what cannot be kept (devices in /dev) is left out
+  Base,   // a bootstrapped base
+  Layer,  // the upper directory after an offline install
 };
 
 struct SealRequest {

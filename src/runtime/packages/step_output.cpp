@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packages/step_output.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
+
+namespace karapace::runtime {
+namespace {
+
+bool tells_of_full_disk(const RunResult& result) {
+  constexpr std::string_view kFull = "No space left on device";
+  return result.out.contains(kFull) || result.err.contains(kFull);
+}
+
+}  // namespace
+
+std::string last_lines(std::string_view out, std::string_view err, std::size_t count) {
+  std::vector<std::string_view> lines;
+  for (const std::string_view text : {out, err}) {
+    for_each_line(text, [&](std::string_view line) {
+      const bool noise = line.empty() || line.starts_with("status: ") || line.starts_with("processing: ");
+      if (!noise) lines.push_back(line);
+    });
+  }
+  std::string result;
+  for (std::size_t i = lines.size() > count ? lines.size() - count : 0; i < lines.size(); ++i) {
+    if (!result.empty()) result += '\n';
+    result += printable(lines[i], 400);
+  }
+  return result;
+}
+
+void check_step(const RunResult& result, ErrorCode code, std::string_view what) {
+  if (result.status == 0) return;
+  throw Error(code, fmt::format("{}:\n{}", what, last_lines(result.out, result.err)));
+}
+
+void throw_unreachable(std::string_view what, const RunResult& result) {
+  if (tells_of_full_disk(result)) {
+    throw Error(ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
+                "Make space on the disk and try again.");
+  }
+  std::string fix = "check the network, or name a mirror: KARAPACE_MIRROR=debian=http://HOST/debian";
+  // apt refuses old or future lists, because an attacker could keep security updates away with them.
+  if (result.err.contains(" is expired") || result.err.contains("is not valid yet")) {
+    fix =
+        "the clock of this machine is wrong, or the mirror is out of date: name another, "
+        "KARAPACE_MIRROR=debian=http://HOST/debian";
+  }
+  throw Error(ErrorCode::Unavailable, fmt::format("{}:\n{}", what, last_lines(result.out, result.err)), fix);
+}
+
+void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {
+  constexpr std::uint64_t kNearlyFull = 1024 * 1024;
+  if (tells_of_full_disk(result) || free_bytes(context.store.root()) < kNearlyFull) {
+    throw Error(
+        ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
+        fmt::format("make room on the file system of {} and build again, or remove environments and run "
+                    "'karapace gc'",
+                    context.store.root_path()));
+  }
+  throw Error(ErrorCode::External,
+              fmt::format("{} (status {}):\n{}", what, result.status, last_lines(result.out, result.err)));
+}
+
+}  // namespace karapace::runtime

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+
+# What a lock promises, whatever the manager is. Needs base.tar, the old packages on a server, publish_new, and how
+# this manager calls versions: $libfoo_old, $libfoo_new, $hello_old.
+check_promises() {
+  write_manifest karapace.toml rootfs:./base.tar '"hello"'
+  expect_success karapace build --name it
+  expect_equal "the closure" "hello libfoo shell" "$(closure)"
+  expect_equal "what was asked for" "true  " "$(locked requested hello) $(locked requested libfoo) $(locked requested shell)"
+  expect_equal "the version of libfoo" "$libfoo_old" "$(locked version libfoo)"
+  expect_equal "the repository" fixture "$(locked repository libfoo)"
+  expect_equal "what a session sees" "1.0 configured" \
+    "$(karapace exec it -- cat /usr/share/libfoo/version /usr/share/hello/configured | paste -sd ' ')"
+  expect_contains "what the manager sees" "libfoo" "$(karapace exec it -- "${list_installed[@]}")"
+  cp karapace.lock old.lock
+
+  # Fetched ahead in another store, and built there at another moment without any network.
+  KARAPACE_STORE=$PWD/other expect_success karapace fetch --locked
+  KARAPACE_STORE=$PWD/other expect_success unshare --user --map-root-user --net "$bin/karapace" build --name it --locked --offline
+  cmp -s karapace.lock old.lock || fail "an offline build changed the lock"
+
+  # The repository moves on: the lock does not care, and whoever has nothing yet is told what is gone.
+  publish_new
+  expect_success karapace build --name it
+  cmp -s karapace.lock old.lock || fail "a build moved a lock that fits"
+  KARAPACE_STORE=$PWD/gone refused "hello $hello_old" --locked
+
+  # One more package: the rest stays, also what the repository no longer has.
+  write_manifest karapace.toml rootfs:./base.tar '"hello", "extra"'
+  expect_success karapace build --name it
+  expect_equal "the closure" "extra hello libfoo shell" "$(closure)"
+  expect_equal "the version of libfoo" "$libfoo_old" "$(locked version libfoo)"
+  expect_equal "the version of hello" "$hello_old" "$(locked version hello)"
+  [ "$(diff old.lock karapace.lock | grep -c '^<')" -le 4 ] || fail "more than a package was added: $(diff old.lock karapace.lock)"
+  write_manifest karapace.toml rootfs:./base.tar '"hello"'
+  expect_success karapace build --name it
+  cmp -s karapace.lock old.lock || fail "taking the package out again is not the way back: $(diff old.lock karapace.lock)"
+  expect_success karapace build --name it --update
+  expect_equal "the version of libfoo after --update" "$libfoo_new" "$(locked version libfoo)"
+  check_refusals
+  end_of_signing
+}
+
+check_refusals() {
+  cp karapace.lock new.lock
+  rm karapace.lock
+  write_manifest karapace.toml rootfs:./base.tar '"hello", "helo"'
+  refused "has no package helo"
+  expect_contains "the suggestion" "did you mean 'hello'" "$errors"
+  write_manifest karapace.toml rootfs:./base.tar '"hello", "never"'
+  refused "cannot be installed together"
+  write_manifest karapace.toml rootfs:./base.tar '"unsigned"'
+  refused "unsigned 1.0"
+  # Whoever sits between us and the repository: other packages, another index, nothing at all.
+  stop_server
+  serve site --fault wrong-bytes=libfoo
+  write_manifest karapace.toml rootfs:./base.tar '"hello"'
+  export KARAPACE_MIRROR="fixture=http://$server/$mirrored"
+  cp new.lock karapace.lock
+  KARAPACE_STORE=$PWD/lied-to refused "libfoo $libfoo_new" --locked
+  expect_contains "the message" "sha256" "$errors"
+  rm karapace.lock
+  forge_index
+  run_it karapace build --name it
+  [ "$status" != 0 ] || fail "a forged index is believed"
+  expect_contains "the message" "cannot read the package repositories" "$errors"
+  stop_server
+  run_it karapace build --name it
+  [ "$status" != 0 ] || fail "a build without its repository succeeds"
+  expect_contains "the message" "cannot read the package repositories" "$errors"
+}
