@@ -410,7 +410,7 @@ struct IndexReader::State {
 
   void check_links() {
     std::ranges::sort(link_targets);
-    link_targets.erase(std::ranges::unique(link_targets).begin(), link_targets.end());
+    link_targets.erase(std::unique(link_targets.begin(), link_targets.end()), link_targets.end());
     begin(again);
     static_cast<void>(again.varint());
     auto wanted = link_targets.begin();

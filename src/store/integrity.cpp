@@ -56,7 +56,7 @@ class Verifier {
       std::vector<std::string> affects = environments_of(layers);
       std::ranges::copy(users_of_object_[digest], std::back_inserter(affects));
       std::ranges::sort(affects);
-      affects.erase(std::ranges::unique(affects).begin(), affects.end());
+      affects.erase(std::unique(affects.begin(), affects.end()), affects.end());
       add_fault("object", digest.hex(), reason, std::move(affects), layers);
     }
     report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;

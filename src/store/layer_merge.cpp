@@ -46,7 +46,8 @@ void choose_new_heads(std::vector<IndexEntry>& kept, const std::vector<IndexEntr
 
 }  // namespace
 
-std::vector<IndexEntry> merge_layers(std::vector<IndexEntry> lower, const std::vector<IndexEntry>& upper) {
+std::vector<IndexEntry> merge_layers(const std::vector<IndexEntry>& lower,
+                                     const std::vector<IndexEntry>& upper) {
   const ByPath above = by_path(upper);
   const ByPath below = by_path(lower);
   std::vector<IndexEntry> result;

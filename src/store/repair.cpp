@@ -199,8 +199,9 @@ class Repairer {
 
   /// The tree as it is, if it is the layer.
   const std::optional<Scan>& scan_of(const std::string& layer) {
-    const auto [found, added] = scans_.try_emplace(layer);
-    if (!added || !may_matter(layer)) return found->second;
+    const auto place = scans_.try_emplace(layer);
+    const auto found = place.first;
+    if (!place.second || !may_matter(layer)) return found->second;
     const auto take = [&](bool flat, const auto& read) {
       try {
         Scan scan{read(), flat};

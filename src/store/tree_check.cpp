@@ -76,7 +76,7 @@ class TreeChecker {
     while (!open_.empty()) leave();
     check_groups();
     std::ranges::sort(faults_);
-    faults_.erase(std::ranges::unique(faults_).begin(), faults_.end());
+    faults_.erase(std::unique(faults_.begin(), faults_.end()), faults_.end());
     if (faults_.size() > limit_) faults_.resize(limit_);
     return std::move(faults_);
   }
@@ -100,9 +100,7 @@ class TreeChecker {
     const DirectoryEntry* found = claim(open_.back(), name);
     if (wanted.type == EntryType::Directory) {
       add_directory(wanted, name, found);
-    } else if (found == nullptr) {
-      fault(wanted.path);
-    } else if (!is_seen_object(wanted, *found) && !is_right(wanted, name)) {
+    } else if (found == nullptr || (!is_seen_object(wanted, *found) && !is_right(wanted, name))) {
       fault(wanted.path);
     }
   }

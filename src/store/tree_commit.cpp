@@ -87,7 +87,7 @@ UniqueFd create_staged(FdRef staging, const std::string& name) {
 void write_noted(FdRef staging, const std::vector<std::uint8_t>& flags) {
   std::string bytes;
   for (std::uint32_t index = 0; index < flags.size(); ++index) {
-    if ((flags[index] & kHasNotes) == 0) continue;
+    if ((flags[index] & HasNotes) == 0) continue;
     for (unsigned shift = 0; shift < 32; shift += 8) bytes += static_cast<char>((index >> shift) & 0xFFU);
   }
   write_all(create_staged(staging, kNoted), bytes);
@@ -130,9 +130,9 @@ class Preparer {
     entry.xattrs = std::move(xattrs.kept);
     entry.content = hash_unchanging(file, info);
     const bool own_object =
-        (walk_.flags[index] & kGroupHead) == 0 && is_shareable(mode_on_disk(entry.mode, options_.flat));
+        (walk_.flags[index] & GroupHead) == 0 && is_shareable(mode_on_disk(entry.mode, options_.flat));
     if (entry.size > 0 && !own_object) stage_copy(file, entry.content.hex());
-    if (!xattrs.dropped.empty()) walk_.flags[index] |= kHasNotes;
+    if (!xattrs.dropped.empty()) walk_.flags[index] |= HasNotes;
   }
 
   /// Now and not in step 4, because it needs space.

@@ -61,7 +61,7 @@ class Sealer {
     const Attributes wanted{mode_on_disk(entry.mode, options_.flat), info.uid, info.gid, entry.mtime_ns,
                             xattrs.kept};
     file = linker_.bring_into_form(dir, name, std::move(file), info, wanted, xattrs.dropped,
-                                   (flags & kShared) != 0);
+                                   (flags & SharedInode) != 0);
     if (entry.size > 0)
       count(linker_.adopt(dir, name, file, wanted, entry.content, may_share(flags, wanted)));
     entry.xattrs = std::move(xattrs.kept);
@@ -69,7 +69,7 @@ class Sealer {
 
   /// A group's file stays apart from its object: see seal_tree's comment.
   static bool may_share(std::uint8_t flags, const Attributes& attributes) {
-    return (flags & kGroupHead) == 0 && is_shareable(attributes.mode);
+    return (flags & GroupHead) == 0 && is_shareable(attributes.mode);
   }
 
   void count(Sharing sharing) {

@@ -75,7 +75,7 @@ class Walker {
  private:
   void add(IndexEntry entry) {
     walk_.entries.push_back(std::move(entry));
-    walk_.flags.push_back(kPlain);
+    walk_.flags.push_back(NoFlags);
   }
 
   void visit(std::uint32_t index) {
@@ -86,7 +86,7 @@ class Walker {
                    SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
                    walk_.entries[index].xattrs = std::move(xattrs.kept);
                    walk_.entries[index].opaque = xattrs.opaque;
-                   if (!xattrs.dropped.empty()) walk_.flags[index] = kHasNotes;
+                   if (!xattrs.dropped.empty()) walk_.flags[index] = HasNotes;
                    for (const DirectoryEntry& entry : list_directory(dir)) visit_name(dir, path, entry.name);
                  });
   }
@@ -137,13 +137,13 @@ class Walker {
   void group_hard_links() {
     for (auto& [inode, names] : names_) {
       if (names.entries.size() < names.links) {
-        for (const std::uint32_t index : names.entries) walk_.flags[index] = kShared;
+        for (const std::uint32_t index : names.entries) walk_.flags[index] = SharedInode;
         continue;
       }
       std::ranges::sort(names.entries, {},
                         [&](std::uint32_t index) { return walk_.entries[index].path.view(); });
       const std::uint32_t head = names.entries.front();
-      walk_.flags[head] = kGroupHead;
+      walk_.flags[head] = GroupHead;
       for (const std::uint32_t index : names.entries) {
         if (index != head) make_hard_link(walk_.entries[index], walk_.entries[head]);
       }

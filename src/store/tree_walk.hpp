@@ -18,10 +18,10 @@
 namespace karapace::store {
 
 enum FileFlags : std::uint8_t {
-  kPlain = 0,
-  kGroupHead = 1,  // first name of a hard-link group; the others are EntryType::HardLink
-  kShared = 2,     // has names outside the tree: must not be changed
-  kHasNotes = 4,   // has attributes that a sealed tree does not have
+  NoFlags = 0,
+  GroupHead = 1,    // first name of a hard-link group; the others are EntryType::HardLink
+  SharedInode = 2,  // has names outside the tree: must not be changed
+  HasNotes = 4,     // has attributes that a sealed tree does not have
 };
 
 struct Walk {

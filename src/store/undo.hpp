@@ -14,14 +14,14 @@ enum class StepResult {
   RecordGone,  // FinishDestroy: the record is removed, the directory is not
 };
 /// Removes staging/<op_id>. Missing is fine.
-void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, const TreeRemover& remove_tree);
+void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, const TreeRemover& remover);
 /// FinishSwitch. May be repeated.
 StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, const std::string& env_id,
                          const SwitchFinisher& finisher);
 /// Steps last to first, then the entry. Returns true if everything was done; otherwise the entry stays for
 /// the next time, and `lock` is the lock of what it is then.
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
-                const TreeRemover& remove_tree, const SwitchFinisher& finisher);
+                const TreeRemover& remover, const SwitchFinisher& finisher);
 
 /// True if the staging directory `name` has the plan of a commit or restore: until that is finished it may
 /// hold what a user wrote, so without its entry in the log nobody may remove it.

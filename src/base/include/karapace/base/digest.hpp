@@ -27,7 +27,7 @@ class Digest {
   [[nodiscard]] static bool is_valid(std::string_view hex) noexcept;
   [[nodiscard]] std::string hex() const;
   [[nodiscard]] const std::array<std::uint8_t, kSize>& bytes() const noexcept { return bytes_; }
-  auto operator<=>(const Digest&) const = default;
+  auto operator<=>(const Digest&) const = default;  // NOLINT(modernize-use-nullptr): where it is used
 
  private:
   std::array<std::uint8_t, kSize> bytes_{};

@@ -76,7 +76,7 @@ struct RecoveryReport {
   std::vector<std::string> still_alive;  // locked by a running process
 };
 /// Idempotent; cheap when the log is empty (one directory read).
-RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remove_tree = {},
+RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remover = {},
                        const SwitchFinisher& finisher = {});
 
 }  // namespace karapace::store
