@@ -19,17 +19,25 @@ namespace {
 // Large enough that read(2) costs nothing beside hashing, small enough to stay in the second-level cache.
 constexpr std::size_t kReadBytes = std::size_t{128} * 1024;
 
-/// -1 unless a lower-case hex digit.
-int hex_value(char digit) noexcept {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  return -1;
-}
+/// -1 unless a lower-case hex digit. A table, because records of snapshots hold thousands of digests.
+constexpr std::array<std::int8_t, 256> kHexValues = [] {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (std::int8_t i = 0; i < 10; ++i) values.at(static_cast<std::size_t>('0' + i)) = i;
+  for (std::int8_t i = 0; i < 6; ++i)
+    values.at(static_cast<std::size_t>('a' + i)) = static_cast<std::int8_t>(10 + i);
+  return values;
+}();
+
+int hex_value(char digit) noexcept { return kHexValues[static_cast<unsigned char>(digit)]; }
 
 }  // namespace
 
 bool Digest::is_valid(std::string_view hex) noexcept {
-  return hex.size() == 2 * kSize && std::ranges::all_of(hex, [](char c) { return hex_value(c) >= 0; });
+  if (hex.size() != 2 * kSize) return false;
+  int all = 0;  // negative as soon as one of them is
+  for (const char digit : hex) all |= hex_value(digit);
+  return all >= 0;
 }
 
 Digest Digest::parse(std::string_view hex) {

@@ -104,8 +104,8 @@ class Scanner {
   /// Without escapes: a message that has one is for the JSON parser.
   bool string(std::string& value) {
     if (!take("\"")) return false;
-    const std::size_t end = text_.find_first_of("\"\\");
-    if (end == std::string_view::npos || text_[end] != '"') return false;
+    const std::size_t end = text_.find('"');
+    if (end == std::string_view::npos || text_.substr(0, end).contains('\\')) return false;
     value.assign(text_.substr(0, end));
     text_.remove_prefix(end + 1);
     return true;
