@@ -284,6 +284,7 @@ constexpr CommandSpec kCommands[] = {
      .exit_notes = {},
      .run = run_inspect},
     kFetchSpec,
+    kBundleSpec,
     kExplainSpec,
     kSbomSpec,
     kDiffSpec,

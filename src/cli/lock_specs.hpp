@@ -31,6 +31,48 @@ inline constexpr CommandSpec kFetchSpec = {
     .exit_notes = "2 if the manifest, the lock file, an image or a package is at fault.",
     .run = run_fetch};
 
+inline constexpr Argument kBundleArguments[] = {
+    {.name = "action",
+     .summary = "export: write a bundle; import: bring one into the store",
+     .complete = Complete::Choices,
+     .choices = "export import"},
+    {.name = "file", .summary = "The bundle", .complete = Complete::Directory},
+    {.name = "manifest",
+     .occurs = Occurs::AtMostOnce,
+     .summary = "export: manifest (default: karapace.toml)",
+     .complete = Complete::ManifestFile}};
+inline constexpr Flag kBundleFlags[] = {{.name = "lock",
+                                         .value = FlagValue::Required,
+                                         .value_name = "LOCK",
+                                         .summary = "import: refuse a bundle whose lock is not this one",
+                                         .complete = Complete::Directory},
+                                        {.name = "into",
+                                         .value = FlagValue::Required,
+                                         .value_name = "DIR",
+                                         .summary = "import: also write manifest and lock to this directory",
+                                         .complete = Complete::Directory}};
+inline constexpr Example kBundleExamples[] = {
+    {"karapace fetch && karapace bundle export dev.bundle",
+     "Everything that karapace.lock names, in one file"},
+    {"karapace bundle import dev.bundle --into . && karapace build --locked --offline",
+     "On a machine without network"},
+    {"karapace bundle import dev.bundle --lock karapace.lock", "Only if it is a bundle of this very lock"}};
+inline constexpr CommandSpec kBundleSpec = {
+    .name = "bundle",
+    .summary = "Carry a lock and everything it names to a machine without network",
+    .description =
+        "A bundle is one file with a manifest, its lock, and every file that the lock names: the base and "
+        "all "
+        "packages. The same manifest and lock give the same bundle.\n\n"
+        "An import checks every byte against the hashes of the lock before any of it can be found in the "
+        "store, "
+        "and may be killed at any time. It builds nothing: karapace build --offline does.",
+    .arguments = kBundleArguments,
+    .flags = kBundleFlags,
+    .examples = kBundleExamples,
+    .exit_notes = "2 if the bundle is damaged, incomplete or of another lock: then nothing was changed.",
+    .run = run_bundle};
+
 inline constexpr Argument kExplainArguments[] = {
     {.name = "a",
      .summary = "An environment, a lock file (X.lock) or a manifest (X.toml)",

@@ -104,6 +104,7 @@ class Build {
   void fetch(const std::vector<runtime::Artefact>& artefacts);
   /// Everything that the base is built from is in the store, and is what the lock says it is.
   void fetch_base();
+  void keep_local_archive();
   void download(const std::vector<remote::Download>& missing);
   [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
   [[nodiscard]] runtime::BuildContext context();

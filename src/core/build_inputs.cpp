@@ -146,14 +146,17 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
   inputs.manifest_directory = directory_of(inputs.manifest_path);
   inputs.manifest = load_manifest(manifest_path);
   inputs.lock_path = lock_path_for(inputs.manifest_path);
+  inputs.old_lock = load_lock(inputs.lock_path);
+  if (inputs.old_lock) verify_integrity(*inputs.old_lock, inputs.lock_path);
   if (inputs.manifest.runtime_backend != "mock") {
-    const auto image = runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory);
+    const bool keeps_base = inputs.old_lock && !options.update;
+    const auto image =
+        runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory,
+                             keeps_base ? provider_if_kept(inputs.old_lock->base, layout) : std::nullopt);
     check_image_name(image);
     if (options.require_pinned_image) check_pinned(inputs, image);
   }
   runtime::check_mounts(inputs.manifest, inputs.manifest_directory, store_root);
-  inputs.old_lock = load_lock(inputs.lock_path);
-  if (inputs.old_lock) verify_integrity(*inputs.old_lock, inputs.lock_path);
   choose_name(inputs, options, layout);
   return inputs;
 }

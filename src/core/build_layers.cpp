@@ -145,7 +145,8 @@ void Build::fetch_base() {
   const auto artefacts = backend_->base_artefacts(lock_.base, lock_.repositories);
   download(missing_of(*engine_.layout, artefacts));
   if (lock_.base.files.empty()) return;
-  const auto image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
+  const auto image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory,
+                                          provider_if_kept(lock_.base, &*engine_.layout));
   images_->import(image, lock_.base);
   images_->check(lock_.base, inputs_.manifest.base_image);
 }

@@ -12,6 +12,7 @@
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/layer.hpp"
+#include "new_file.hpp"
 
 namespace karapace::core {
 namespace {
@@ -52,32 +53,8 @@ std::string name_of(const std::string& path) { return path.substr(path.rfind('/'
 
 void write_archive(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
                    Engine::Impl& engine) {
-  const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
-  const auto fill = [&](FdRef file) {
-    worker.export_tree(request, file, engine.progress, engine.cancel);
-    sync_file(file);
-  };
-  // Only whole archives have the name, and nobody's file is replaced.
-  bool is_named = false;
-  if (const auto file = try_make_unnamed_file(parent, 0644)) {
-    fill(*file);
-    const LinkResult named = try_name_file_at(*file, parent, name_of(path));
-    if (named == LinkResult::NotPossible)
-      throw Error(ErrorCode::Unsupported, "cannot give it the name " + path);
-    is_named = named == LinkResult::Linked;
-  } else {
-    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(8) + ".tar";
-    try {
-      fill(open_beneath(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644));
-      is_named = rename_at(parent, temporary, parent, name_of(path), Replace::No);
-    } catch (...) {
-      try_unlink_at(parent, temporary);
-      throw;
-    }
-    if (!is_named) try_unlink_at(parent, temporary);
-  }
-  if (!is_named) throw Error(ErrorCode::AlreadyExists, path + " is there already", "Name another file.");
-  sync_directory(parent);
+  write_new_file(path,
+                 [&](FdRef file) { worker.export_tree(request, file, engine.progress, engine.cancel); });
 }
 
 /// A new directory gets its name when all is in it. One that is there already is filled as it is; and so is a

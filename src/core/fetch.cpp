@@ -4,6 +4,10 @@
 #include <unordered_set>
 
 #include "build.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/remote/fetch.hpp"
+#include "karapace/runtime/worker.hpp"
+#include "karapace/store/object_store.hpp"
 #include "missing_artefacts.hpp"
 
 namespace karapace::core {
@@ -19,6 +23,7 @@ FetchResult Build::run_fetch() {
     }
     // Also of layers that are there: they may be removed, and a bundle carries their files.
     fetch_base();
+    keep_local_archive();
     fetch(backend_->package_artefacts(lock_.resolved_packages, lock_.repositories));
     save_lock_file();
     operation_->finish(engine_.tree_remover());
@@ -42,6 +47,18 @@ FetchResult Build::run_fetch() {
   result.downloaded_bytes = downloaded_bytes_;
   progress_.finish();
   return result;
+}
+
+/// So that the archive may go, and a bundle can carry it.
+void Build::keep_local_archive() {
+  if (lock_.base.provider != BaseProvider::Tar || !lock_.base.url.empty()) return;
+  if (store::PackageStore(*engine_.layout).contains(lock_.base.sha256)) return;
+  const auto image = runtime::parse_image(inputs_.manifest.base_image, inputs_.manifest_directory);
+  const UniqueFd archive = open_path(image.path, O_RDONLY);
+  runtime::TreeWorker(*engine_.layout, Ownership::Flat)
+      .read_bundle(archive, 0, {{lock_.base.sha256, lock_.base.size, image.display_name}},
+                   operation_->staging_path(), progress_, engine_.cancel);
+  remote::adopt_files(*engine_.layout, operation_->staging(), {lock_.base.sha256});
 }
 
 FetchResult Engine::fetch(const std::string& manifest_path, const BuildOptions& options) {

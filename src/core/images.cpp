@@ -49,6 +49,12 @@ bool is_pinned_by_name(const runtime::ImageReference& image) {
   return !image.reference.empty() && !oci::parse_reference(image.reference).sha256.empty();
 }
 
+std::optional<BaseProvider> provider_if_kept(const BasePin& pin, const store::StoreLayout* layout) {
+  if (layout == nullptr || pin.sha256.empty() || !store::PackageStore(*layout).contains(pin.sha256))
+    return std::nullopt;
+  return pin.provider;
+}
+
 Images::Images(const store::StoreLayout& layout, const store::Operation& operation, std::string architecture,
                ProgressSink& progress, CancelToken& cancel)
     : layout_(layout),

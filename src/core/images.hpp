@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "karapace/base/cancel.hpp"
@@ -21,6 +22,10 @@ namespace karapace::core {
 void check_image_name(const runtime::ImageReference& image);
 /// True if whoever reads the manifest knows which bytes are meant.
 [[nodiscard]] bool is_pinned_by_name(const runtime::ImageReference& image);
+
+/// A local image need not be there any more once the store has its files: what it is then. Nothing: it must.
+[[nodiscard]] std::optional<BaseProvider> provider_if_kept(const BasePin& pin,
+                                                           const store::StoreLayout* layout);
 
 class Images : public runtime::ImageFinder {
  public:

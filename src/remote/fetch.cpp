@@ -130,4 +130,19 @@ void adopt_file(const store::StoreLayout& layout, FdRef directory, const std::st
   adopt(packages, parts, {sha256});
 }
 
+void adopt_files(const store::StoreLayout& layout, FdRef directory, const std::vector<std::string>& sha256s) {
+  ensure_directory_at(layout.store(), "downloads");
+  ensure_directory_at(layout.store(), "packages");
+  store::PackageStore packages(layout);
+  const UniqueFd parts = open_directory(layout.store(), "downloads");
+  for (const std::string& sha256 : sha256s) {
+    if (packages.contains(sha256)) {
+      unlink_at(directory, sha256);
+    } else {
+      rename_at(directory, sha256, parts, sha256 + ".part", Replace::Yes);
+    }
+  }
+  adopt(packages, parts, sha256s);
+}
+
 }  // namespace karapace::remote

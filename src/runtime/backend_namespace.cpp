@@ -102,7 +102,10 @@ class NamespaceBackend : public Backend {
 
   [[nodiscard]] Digest build_base(BuildContext& context, const BasePin& pin,
                                   const std::vector<Repository>& /*repositories*/) override {
-    const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory);
+    // A local image that fetch copied, or that came in a bundle, need not be there any more.
+    const bool is_kept = !pin.sha256.empty() && store::PackageStore(context.store).contains(pin.sha256);
+    const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory,
+                                             is_kept ? std::optional(pin.provider) : std::nullopt);
     if (image.provider != pin.provider) {
       throw Error(
           ErrorCode::InvalidInput,
@@ -130,7 +133,8 @@ class NamespaceBackend : public Backend {
                                                    const std::vector<std::string>& names,
                                                    const std::vector<LockedPackage>& locked,
                                                    const std::vector<Repository>& repositories) override {
-    const ImageReference image = parse_image(context.manifest.base_image, context.manifest_directory);
+    const ImageReference image =
+        parse_image(context.manifest.base_image, context.manifest_directory, BaseProvider::Tar);
     context.progress.step("resolve", fmt::format("{} packages", names.size()));
     return find_package_manager(context, base_layer, image)
         ->resolve(context, {.image = image,
@@ -272,8 +276,8 @@ class NamespaceBackend : public Backend {
   }
 
   static UniqueFd open_archive(const BuildContext& context, const ImageReference& image, const BasePin& pin) {
-    if (image.url.empty()) return open_path(image.path, O_RDONLY);
     auto downloaded = store::PackageStore(context.store).open(pin.sha256);
+    if (!downloaded && image.url.empty()) return open_path(image.path, O_RDONLY);
     if (!downloaded) throw Error(ErrorCode::NotFound, fmt::format("{} was not downloaded", image.url));
     return std::move(*downloaded);
   }

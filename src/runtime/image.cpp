@@ -148,14 +148,16 @@ ImageReference from_url(std::string_view text) {
   return image;
 }
 
-std::filesystem::path existing_path(std::string_view image, std::string_view text,
-                                    const std::string& manifest_directory) {
+std::filesystem::path local_path(std::string_view image, std::string_view text,
+                                 const std::string& manifest_directory,
+                                 std::optional<BaseProvider> if_missing) {
   if (text.empty())
     throw Error(ErrorCode::InvalidInput, fmt::format("image '{}' names no path", printable(image)));
   std::filesystem::path path = std::filesystem::path(manifest_directory) / std::filesystem::path(text);
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
   if (std::filesystem::is_directory(status) || std::filesystem::is_regular_file(status)) return path;
+  if (if_missing && status.type() == std::filesystem::file_type::not_found) return path;
   throw Error(
       ErrorCode::InvalidInput,
       fmt::format("image '{}': {} {}", printable(image), printable(path.string(), 4096),
@@ -171,9 +173,11 @@ ImageReference at_path(BaseProvider provider, const std::filesystem::path& path,
   return image;
 }
 
-ImageReference from_path(std::string_view text, const std::string& manifest_directory) {
-  const auto path = existing_path(text, text, manifest_directory);
+ImageReference from_path(std::string_view text, const std::string& manifest_directory,
+                         std::optional<BaseProvider> if_missing) {
+  const auto path = local_path(text, text, manifest_directory, if_missing);
   std::error_code failure;
+  if (if_missing && !std::filesystem::exists(path, failure)) return at_path(*if_missing, path, text);
   if (!std::filesystem::is_directory(path, failure)) return at_path(BaseProvider::Tar, path, text);
   const bool is_layout = std::filesystem::is_regular_file(path / "oci-layout", failure) &&
                          std::filesystem::is_regular_file(path / "index.json", failure);
@@ -182,7 +186,7 @@ ImageReference from_path(std::string_view text, const std::string& manifest_dire
 
 /// "oci-layout:PATH[:TAG]", "oci-archive:PATH[:TAG]". A path that is there as it is has no tag.
 ImageReference from_local_oci(std::string_view image, std::string_view text,
-                              const std::string& manifest_directory) {
+                              const std::string& manifest_directory, std::optional<BaseProvider> if_missing) {
   const auto colon = text.rfind(':');
   std::string_view tag;
   std::error_code failure;
@@ -192,7 +196,8 @@ ImageReference from_local_oci(std::string_view image, std::string_view text,
     tag = text.substr(colon + 1);
     text = text.substr(0, colon);
   }
-  ImageReference found = at_path(BaseProvider::Oci, existing_path(image, text, manifest_directory), image);
+  ImageReference found =
+      at_path(BaseProvider::Oci, local_path(image, text, manifest_directory, if_missing), image);
   found.tag = tag;
   return found;
 }
@@ -227,14 +232,16 @@ std::string host_architecture() {
   return std::string(machine);
 }
 
-ImageReference parse_image(std::string_view image, const std::string& manifest_directory) {
+ImageReference parse_image(std::string_view image, const std::string& manifest_directory,
+                           std::optional<BaseProvider> if_missing) {
   const std::string_view text = trimmed(image);
-  if (const auto path = after_prefix(text, {"rootfs:"})) return from_path(*path, manifest_directory);
+  if (const auto path = after_prefix(text, {"rootfs:"}))
+    return from_path(*path, manifest_directory, if_missing);
   if (text.starts_with("./") || text.starts_with("../") || text.starts_with("/")) {
-    return from_path(text, manifest_directory);
+    return from_path(text, manifest_directory, if_missing);
   }
   if (const auto local = after_prefix(text, {"oci-layout:", "oci-archive:"}))
-    return from_local_oci(text, *local, manifest_directory);
+    return from_local_oci(text, *local, manifest_directory, if_missing);
   if (const auto name = after_prefix(text, {"oci:", "docker:", "oci+http:", "oci+https:"})) {
     ImageReference found;
     found.provider = BaseProvider::Oci;

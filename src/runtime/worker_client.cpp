@@ -88,6 +88,12 @@ Json files_as_json(const std::vector<std::pair<std::string, std::string>>& files
   return json;
 }
 
+Json bundle_as_json(const std::vector<TreeWorker::BundleFile>& files) {
+  Json json = Json::array();
+  for (const TreeWorker::BundleFile& file : files) json.push_back({file.sha256, file.size, file.label});
+  return json;
+}
+
 std::string_view to_string(Normalise normalise) {
   switch (normalise) {
     case Normalise::None:
@@ -240,6 +246,22 @@ std::string TreeWorker::sha256(FdRef file, CancelToken& cancel) {
   return ask(store_, ownership_, {{"verb", "sha256"}}, {{"archive_fd", file}}, no_progress(), cancel)
       .at("sha256")
       .get<std::string>();
+}
+
+void TreeWorker::write_bundle(const std::vector<BundleFile>& files, FdRef output, ProgressSink& progress,
+                              CancelToken& cancel) {
+  ask(store_, ownership_, {{"verb", "write_bundle"}, {"files", bundle_as_json(files)}},
+      {{"output_fd", output}}, progress, cancel);
+}
+
+void TreeWorker::read_bundle(FdRef bundle, std::uint64_t offset, const std::vector<BundleFile>& files,
+                             const std::string& staging_path, ProgressSink& progress, CancelToken& cancel) {
+  ask(store_, ownership_,
+      {{"verb", "read_bundle"},
+       {"offset", offset},
+       {"files", bundle_as_json(files)},
+       {"staging", staging_path}},
+      {{"archive_fd", bundle}}, progress, cancel);
 }
 
 std::vector<std::string> TreeWorker::deb_controls(const std::string& directory,

@@ -25,6 +25,7 @@
 #include "karapace/store/repair.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "karapace/store/tree_sizes.hpp"
+#include "worker/bundle_files.hpp"
 #include "worker/checksum.hpp"
 #include "worker/copy_tree.hpp"
 #include "worker/deb_control.hpp"
@@ -356,6 +357,28 @@ Json sha256(const Job& job) {
   return {{"sha256", sha256_of_file(inherited(job.request, "archive_fd"), job.cancel)}};
 }
 
+std::vector<BundleFile> bundle_files(const Json& request) {
+  std::vector<BundleFile> files;
+  for (const Json& file : request.at("files")) {
+    // What becomes the name of a file is a digest and nothing else.
+    files.push_back({Digest::parse(file.at(0).get<std::string>()).hex(), file.at(1).get<std::uint64_t>(),
+                     file.at(2).get<std::string>()});
+  }
+  return files;
+}
+
+Json write_bundle(const Job& job) {
+  write_bundle_files(open_directory(job.store, "store/packages"), bundle_files(job.request),
+                     inherited(job.request, "output_fd"), job.progress, job.cancel);
+  return {};
+}
+
+Json read_bundle(const Job& job) {
+  read_bundle_files(inherited(job.request, "archive_fd"), job.request.at("offset").get<std::uint64_t>(),
+                    bundle_files(job.request), job.staging(), job.progress, job.cancel);
+  return {};
+}
+
 }  // namespace
 
 Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& cancel) {
@@ -382,6 +405,8 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "read_tree") return read_tree(job);
   if (verb == "copy_file") return copy_file(job);
   if (verb == "sha256") return sha256(job);
+  if (verb == "write_bundle") return write_bundle(job);
+  if (verb == "read_bundle") return read_bundle(job);
   throw Error(ErrorCode::Internal, fmt::format("karapace-worker knows no verb '{}'", printable(verb)));
 }
 

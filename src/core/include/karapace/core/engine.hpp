@@ -67,6 +67,18 @@ struct FetchResult {
   std::uint64_t downloaded_bytes = 0;
 };
 
+struct BundleResult {
+  std::string env_id;
+  std::string path;  // absolute
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;        // of the files
+  std::uint64_t added_files = 0;  // import: those that the store did not have
+};
+struct BundleImportOptions {
+  std::string expected_lock;  // a lock file that the bundle's must be equal to; empty: any
+  std::string into;           // a directory for manifest and lock; empty: only the store changes
+};
+
 /// A build that may not or cannot download what it lacks.
 class MissingArtefacts : public Error {
  public:
@@ -232,6 +244,12 @@ class Engine {
   /// Brings every file that the manifest's lock names into the store, so that a build needs no network.
   /// Resolves first if the lock does not fit, unless `options` forbid it.
   FetchResult fetch(const std::string& manifest_path, const BuildOptions& options);
+  /// Writes manifest, lock and every file that the lock names to one file. The lock must fit the manifest and
+  /// the files must be in the store (MissingArtefacts); nobody's file is replaced.
+  BundleResult export_bundle(const std::string& manifest_path, const std::string& output);
+  /// Brings the files of a bundle into the store. Everything in it is checked against its lock before any of
+  /// it can be found. Throws InvalidInput if something is not what it should be.
+  BundleResult import_bundle(const std::string& path, const BundleImportOptions& options);
   /// Throws MissingArtefacts before anything is changed if it is offline and files are missing.
   BuildResult build(const std::string& manifest_path, const BuildOptions& options);
   /// Builds first; the environment this manifest had before gives its name, home and snapshots to the new

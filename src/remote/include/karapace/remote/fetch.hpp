@@ -80,5 +80,7 @@ FetchReport fetch_all(const store::StoreLayout& layout, const std::vector<Downlo
 /// On return it survives a power cut.
 void adopt_file(const store::StoreLayout& layout, FdRef directory, const std::string& name,
                 const std::string& sha256);
+/// The same for many files, which are named by their sha256; those of another name stay.
+void adopt_files(const store::StoreLayout& layout, FdRef directory, const std::vector<std::string>& sha256s);
 
 }  // namespace karapace::remote

@@ -41,8 +41,10 @@ struct ImageReference {
 /// Aliases (image_aliases) and "images:NAME" of the Linux Containers image server; "oci:HOST/NAME:TAG";
 /// "oci-layout:./path[:tag]", "oci-archive:./file[:tag]"; "rootfs:./path" and plain "./x.tar.xz", "/dir";
 /// "http(s)://..." with its sha256. Throws InvalidInput for anything else, with the nearest names. What
-/// stands behind "oci:" is not looked at here.
-[[nodiscard]] ImageReference parse_image(std::string_view image, const std::string& manifest_directory);
+/// stands behind "oci:" is not looked at here. `if_missing` is what a local image is taken for that is not
+/// there; nothing: that is InvalidInput.
+[[nodiscard]] ImageReference parse_image(std::string_view image, const std::string& manifest_directory,
+                                         std::optional<BaseProvider> if_missing = std::nullopt);
 [[nodiscard]] std::vector<std::string> image_aliases();
 /// Lxc: where its server is to be contacted. KARAPACE_MIRROR may say "images=http://...".
 [[nodiscard]] std::string image_server_url(const ImageReference& image);

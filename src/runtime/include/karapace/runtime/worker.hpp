@@ -74,6 +74,18 @@ class TreeWorker {
                                    CancelToken& cancel);
   /// SHA-256 of an open file, 64 hex digits. The file offset does not move.
   [[nodiscard]] std::string sha256(FdRef file, CancelToken& cancel);
+  struct BundleFile {
+    std::string sha256;
+    std::uint64_t size = 0;
+    std::string label;  // what errors call it
+  };
+  /// Appends files of store/packages to `output`, checking each.
+  void write_bundle(const std::vector<BundleFile>& files, FdRef output, ProgressSink& progress,
+                    CancelToken& cancel);
+  /// Writes the files that begin at `offset` of `bundle` to the staging directory, each under its sha256.
+  /// Throws InvalidInput if one is another one.
+  void read_bundle(FdRef bundle, std::uint64_t offset, const std::vector<BundleFile>& files,
+                   const std::string& staging_path, ProgressSink& progress, CancelToken& cancel);
   /// The control files of Debian packages: `files` in `directory`, which is relative to the store root.
   [[nodiscard]] std::vector<std::string> deb_controls(const std::string& directory,
                                                       const std::vector<std::string>& files,
