@@ -123,8 +123,8 @@ std::vector<NamedFile> files_of_lock(const LockFile& lock) {
   add(lock.base.packages);
   add(lock.resolved_packages);
   std::ranges::stable_sort(files, {}, &NamedFile::sha256);
-  const auto twice = std::ranges::unique(files, {}, &NamedFile::sha256);
-  files.erase(twice.begin(), twice.end());
+  const auto same = [](const NamedFile& a, const NamedFile& b) { return a.sha256 == b.sha256; };
+  files.erase(std::unique(files.begin(), files.end(), same), files.end());
   return files;
 }
 

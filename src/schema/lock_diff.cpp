@@ -73,7 +73,8 @@ class Comparison {
     dependency_layer();
     arrange();
     for (InputChange& change : changes_) settle(change);
-    std::stable_partition(changes_.begin(), changes_.end(), [](const InputChange& change) { return change.identity; });
+    std::stable_partition(changes_.begin(), changes_.end(),
+                          [](const InputChange& change) { return change.identity; });
     return std::move(changes_);
   }
 
