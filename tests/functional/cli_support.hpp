@@ -17,9 +17,13 @@ namespace karapace::test {
 [[nodiscard]] std::string karapace_binary();
 
 class CliTest : public testing::Test {
+ public:
+  CliTest(const CliTest&) = delete;
+  CliTest& operator=(const CliTest&) = delete;
+  ~CliTest() override;
+
  protected:
   CliTest();
-  ~CliTest() override;
 
   /// Runs `karapace words...` in project(), with KARAPACE_STORE set to store().
   [[nodiscard]] RunResult karapace(const std::vector<std::string>& words, std::string_view input = {});

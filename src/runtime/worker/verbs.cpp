@@ -333,7 +333,7 @@ Json export_files(const Job& job) {
   for (const Json& layer : job.request.at("layers")) {
     auto entries = load_entries(objects, layer.at(0).get<std::string>(), layer.at(1).get<std::string>());
     source.entries =
-        source.entries.empty() ? std::move(entries) : store::merge_layers(std::move(source.entries), entries);
+        source.entries.empty() ? std::move(entries) : store::merge_layers(source.entries, entries);
   }
   if (const std::string path = job.text("upper"); !path.empty()) {
     upper = open_directory(job.store, path);
@@ -341,7 +341,7 @@ Json export_files(const Job& job) {
     const auto entries = store::scan_tree(upper, job.flat, false, 1, job.cancel, &left_out);
     for (const std::string& name : left_out) job.progress.note("left out, not a file: " + printable(name));
     for (const store::IndexEntry& entry : entries) source.in_upper.insert(entry.path);
-    source.entries = store::merge_layers(std::move(source.entries), entries);
+    source.entries = store::merge_layers(source.entries, entries);
   }
   if (!job.request.at("delta").get<bool>()) source.entries = store::visible_tree(std::move(source.entries));
   const FdRef output = inherited(job.request, "output_fd");
