@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "karapace/base/text.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace karapace {
@@ -40,6 +41,11 @@ CodePoint decode(std::string_view text) noexcept {
   return {value, bytes};
 }
 
+/// Nearly every text is: then there is nothing to decode.
+bool is_plain(std::string_view text) noexcept {
+  return std::ranges::all_of(text, [](char byte) { return byte >= ' ' && byte <= '~'; });
+}
+
 /// Control characters, and what makes a terminal show text in another order than it is stored.
 bool is_unsafe(std::uint32_t value) noexcept {
   if (value < 0x20U || (value >= 0x7FU && value <= 0x9FU)) return true;
@@ -60,6 +66,7 @@ void append_escaped(std::string& out, std::string_view bytes) {
 }  // namespace
 
 bool is_utf8(std::string_view text) noexcept {
+  if (is_plain(text)) return true;
   while (!text.empty()) {
     const CodePoint next = decode(text);
     if (next.bytes == 0) return false;
@@ -69,6 +76,7 @@ bool is_utf8(std::string_view text) noexcept {
 }
 
 std::string printable(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit && is_plain(text)) return std::string(text);
   static constexpr std::string_view kCut = "...";
   std::string out;
   std::size_t cut_at = 0;  // the longest prefix of `out` after which kCut still fits
