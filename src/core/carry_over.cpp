@@ -72,7 +72,8 @@ void carry_snapshots(const store::StoreLayout& layout, const std::string& from, 
   store::SnapshotLog log(layout);
   const store::SnapshotList theirs = log.read(from);
   std::unordered_set<std::string> known;
-  for (const store::SnapshotRecord& snapshot : log.read(to).snapshots) known.insert(snapshot.id);
+  for (const store::SnapshotRecord& snapshot : log.read(to, store::Stacks::Skip).snapshots)
+    known.insert(snapshot.id);
   std::vector<store::SnapshotRecord> missing;
   std::ranges::copy_if(theirs.snapshots, std::back_inserter(missing),
                        [&](const store::SnapshotRecord& snapshot) { return !known.contains(snapshot.id); });

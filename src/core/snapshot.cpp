@@ -67,8 +67,8 @@ CommitResult Engine::commit(const EnvironmentView& environment, const std::strin
   return result;
 }
 
-store::SnapshotList Engine::snapshots(const EnvironmentView& environment) const {
-  return store::SnapshotLog(impl_->open()).read(environment.record.env_id);
+store::SnapshotList Engine::snapshots(const EnvironmentView& environment, store::Stacks stacks) const {
+  return store::SnapshotLog(impl_->open()).read(environment.record.env_id, stacks);
 }
 
 RestoreResult Engine::restore(const EnvironmentView& environment, std::string_view snapshot,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line is compact JSON whose last key is its checksum, made as in all records: over the bytes before it.
-// Reading hundreds of them must take a millisecond, so what we wrote ourselves, in our order of keys, is read
-// by a scanner; everything else goes to the JSON parser.
+// The stack, which is most of a line and which no listing needs, stands behind it and has a digest of its
+// own. Reading hundreds of lines must take a millisecond, so what we wrote ourselves, in our order of keys,
+// is read by a scanner; everything else goes to the JSON parser.
 #include "snapshot_line.hpp"
 
 #include <fmt/format.h>
@@ -32,13 +33,16 @@ SnapshotKind parse_kind(std::string_view text) {
   return SnapshotKind::Safety;
 }
 
-void check_snapshot(const SnapshotRecord& snapshot) {
-  check(!snapshot.parent || Digest::is_valid(*snapshot.parent), "the parent is not the id of a snapshot");
-  check(Digest::is_valid(snapshot.layer), "the layer is not a digest");
+void check_stack(const SnapshotRecord& snapshot) {
   check(!snapshot.layers.empty() && snapshot.layers.size() <= kMaxLayers,
         "there are no layers, or more than 501");
   check(std::ranges::all_of(snapshot.layers, [](const auto& layer) { return Digest::is_valid(layer); }),
         "one of the layers is not a digest");
+}
+
+void check_heading(const SnapshotRecord& snapshot) {
+  check(!snapshot.parent || Digest::is_valid(*snapshot.parent), "the parent is not the id of a snapshot");
+  check(Digest::is_valid(snapshot.layer), "the layer is not a digest");
   check(snapshot.ownership == "flat" || snapshot.ownership == "mapped",
         "ownership is neither flat nor mapped");
   check(snapshot.message.size() <= kMaxSnapshotMessageBytes, "the message is longer than 4096 bytes");
@@ -46,20 +50,39 @@ void check_snapshot(const SnapshotRecord& snapshot) {
   check(snapshot.created_at.size() <= 64, "the time is too long");
 }
 
-/// All members but id and checksum, without braces.
-std::string members_of(const SnapshotRecord& snapshot) {
+void check_snapshot(const SnapshotRecord& snapshot) {
+  check_heading(snapshot);
+  check_stack(snapshot);
+}
+
+std::string without_braces(const OrderedJson& json) {
+  const std::string text = json.dump();
+  return text.substr(1, text.size() - 2);
+}
+
+std::string leading_members(const SnapshotRecord& snapshot) {
   OrderedJson json;
   json["parent"] = snapshot.parent ? OrderedJson(*snapshot.parent) : OrderedJson(nullptr);
   json["layer"] = snapshot.layer;
-  json["layers"] = snapshot.layers;
+  return without_braces(json);
+}
+
+std::string trailing_members(const SnapshotRecord& snapshot) {
+  OrderedJson json;
   json["ownership"] = snapshot.ownership;
   json["kind"] = std::string(to_string(snapshot.kind));
   json["message"] = snapshot.message;
   json["created_at"] = snapshot.created_at;
   json["entries"] = snapshot.entries;
   json["bytes"] = snapshot.bytes;
-  const std::string text = json.dump();
-  return text.substr(1, text.size() - 2);
+  return without_braces(json);
+}
+
+std::string stack_text(const SnapshotRecord& snapshot) { return Json(snapshot.layers).dump(); }
+
+/// The members from which the id is made, without braces.
+std::string identity_of(const SnapshotRecord& snapshot, std::string_view stack) {
+  return fmt::format("{},\"layers\":{},{}", leading_members(snapshot), stack, trailing_members(snapshot));
 }
 
 std::string id_of(std::string_view members) {
@@ -69,27 +92,24 @@ std::string id_of(std::string_view members) {
   return hasher.finish().hex();
 }
 
-/// Reads what members_of wrote, and says no to everything else.
+/// Reads what make_snapshot_line wrote before the checksum, and says no to everything else.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
 
-  bool read(SnapshotRecord& snapshot) {
+  bool read(SnapshotRecord& snapshot, std::string& stack) {
     std::string kind;
     if (!take("{\"id\":") || !string(snapshot.id)) return false;
     if (!take(",\"parent\":")) return false;
     if (!take("null") && !string(snapshot.parent.emplace())) return false;
     if (!take(",\"layer\":") || !string(snapshot.layer)) return false;
-    if (!take(",\"layers\":[")) return false;
-    do {
-      if (!string(snapshot.layers.emplace_back())) return false;
-    } while (take(","));
-    if (!take("],\"ownership\":") || !string(snapshot.ownership)) return false;
+    if (!take(",\"ownership\":") || !string(snapshot.ownership)) return false;
     if (!take(",\"kind\":") || !string(kind)) return false;
     if (!take(",\"message\":") || !string(snapshot.message)) return false;
     if (!take(",\"created_at\":") || !string(snapshot.created_at)) return false;
     if (!take(",\"entries\":") || !number(snapshot.entries)) return false;
-    if (!take(",\"bytes\":") || !number(snapshot.bytes) || !text_.empty()) return false;
+    if (!take(",\"bytes\":") || !number(snapshot.bytes)) return false;
+    if (!take(",\"stack\":") || !string(stack) || !text_.empty()) return false;
     snapshot.kind = parse_kind(kind);
     return true;
   }
@@ -121,25 +141,48 @@ class Scanner {
   std::string_view text_;
 };
 
-SnapshotRecord from_json(const Json& json) {
-  SnapshotRecord snapshot;
-  snapshot.id = require_hash(json, "id");
-  if (const Json& parent = require(json, "parent"); !parent.is_null())
-    snapshot.parent = require_hash(json, "parent");
-  snapshot.layer = require_hash(json, "layer");
-  const Json& layers = require(json, "layers");
+void read_layers(const Json& layers, SnapshotRecord& snapshot) {
   check(layers.is_array(), "the layers are not an array");
   for (const Json& layer : layers) {
     check(layer.is_string(), "a layer is not a string");
     snapshot.layers.push_back(layer.get<std::string>());
   }
+}
+
+/// What a scanner does not know: escapes, keys of a later version, and the lines of earlier ones, in which
+/// the stack is a member and needs no digest.
+void read_json(std::string_view object, std::string_view what, SnapshotRecord& snapshot, std::string& stack) {
+  const Json json = parse_json(object, what);
+  snapshot.id = require_hash(json, "id");
+  if (const Json& parent = require(json, "parent"); !parent.is_null())
+    snapshot.parent = require_hash(json, "parent");
+  snapshot.layer = require_hash(json, "layer");
   snapshot.ownership = require_string(json, "ownership", 16);
   snapshot.kind = parse_kind(require_string(json, "kind", 16));
   snapshot.message = require_string(json, "message", kMaxSnapshotMessageBytes);
   snapshot.created_at = require_string(json, "created_at", 64);
   snapshot.entries = require_unsigned(json, "entries");
   snapshot.bytes = require_unsigned(json, "bytes");
-  return snapshot;
+  if (json.contains("layers")) {
+    read_layers(json["layers"], snapshot);
+  } else {
+    stack = require_hash(json, "stack");
+  }
+}
+
+/// The object and what stands behind it. A quote within a string is escaped, so the first place that looks
+/// like the checksum is it.
+std::pair<std::string_view, std::string_view> split_line(std::string_view line) {
+  const std::size_t checksum = line.find(kForm.before);
+  if (checksum == std::string_view::npos) return {line, {}};
+  const std::size_t end = checksum + kForm.before.size() + 2 * Digest::kSize + 1 + kForm.close.size();
+  if (end > line.size()) return {line, {}};
+  return {line.substr(0, end), line.substr(end)};
+}
+
+void read_stack(std::string_view text, std::string_view digest, SnapshotRecord& snapshot) {
+  check(hash_bytes(text).hex() == digest, "the layers are not those of its digest");
+  read_layers(parse_json(text, "the layers"), snapshot);
 }
 
 }  // namespace
@@ -148,7 +191,9 @@ std::string_view to_string(SnapshotKind kind) noexcept {
   return kind == SnapshotKind::Commit ? "commit" : "safety";
 }
 
-std::string snapshot_id_of(const SnapshotRecord& snapshot) { return id_of(members_of(snapshot)); }
+std::string snapshot_id_of(const SnapshotRecord& snapshot) {
+  return id_of(identity_of(snapshot, stack_text(snapshot)));
+}
 
 void set_snapshot_id(SnapshotRecord& snapshot) {
   check_snapshot(snapshot);
@@ -157,24 +202,36 @@ void set_snapshot_id(SnapshotRecord& snapshot) {
 
 std::string make_snapshot_line(const SnapshotRecord& snapshot) {
   check_snapshot(snapshot);
-  const std::string members = members_of(snapshot);
-  KARAPACE_ASSERT(snapshot.id == id_of(members));
-  std::string line = fmt::format("{{\"id\":\"{}\",{}", snapshot.id, members);
+  const std::string stack = stack_text(snapshot);
+  KARAPACE_ASSERT(snapshot.id == id_of(identity_of(snapshot, stack)));
+  std::string line =
+      fmt::format("{{\"id\":\"{}\",{},{},\"stack\":\"{}\"", snapshot.id, leading_members(snapshot),
+                  trailing_members(snapshot), hash_bytes(stack).hex());
   append_checksum(line, kForm);
-  line += '\n';
+  line += fmt::format("{}\n", stack);
   check(line.size() <= kMaxSnapshotLineBytes, "the record of the snapshot is longer than 64 KiB");
   return line;
 }
 
-SnapshotRecord parse_snapshot_line(std::string_view line, std::string_view what) {
+SnapshotRecord parse_snapshot_line(std::string_view line, std::string_view what, Stacks stacks) {
   if (line.size() >= kMaxSnapshotLineBytes)
     throw CorruptError(what, "a line of at most 64 KiB", "a longer one");
-  const std::string_view body = check_checksum(line, kForm, what);
+  const auto [object, layers] = split_line(line);
+  const std::string_view body = check_checksum(object, kForm, what);
   try {
+    // Two lines with a damaged end between them are not one.
+    check(!layers.contains('{'), "something follows the layers");
     SnapshotRecord snapshot;
-    if (!Scanner(body).read(snapshot)) snapshot = from_json(parse_json(line, what));
-    check_snapshot(snapshot);
+    std::string stack;
+    if (!Scanner(body).read(snapshot, stack)) {
+      snapshot = {};
+      read_json(object, what, snapshot, stack);
+    }
+    check(stack.empty() == layers.empty(), "the layers are missing, or nothing says what they are");
+    if (stacks == Stacks::Read && !stack.empty()) read_stack(layers, stack, snapshot);
     check(Digest::is_valid(snapshot.id), "the id is not a digest");
+    check_heading(snapshot);
+    if (stacks == Stacks::Read) check_stack(snapshot);
     return snapshot;
   } catch (const Error& error) {
     throw CorruptError(what, "a valid snapshot", error.message());

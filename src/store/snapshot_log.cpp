@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <span>
 
 #include "karapace/base/digest.hpp"
 #include "karapace/base/durable.hpp"
@@ -32,85 +34,124 @@ std::string what_of(const std::string& env_id) {
   return "the snapshots of environment " + env_id.substr(0, 12);
 }
 
+std::string place_of(const std::string& env_id, std::size_t line) {
+  return fmt::format("snapshots/{}, line {}", env_id, line);
+}
+
 void cut(FdRef file, std::size_t size) {
   if (fault::injected("truncate") || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
     throw_errno("shorten the list of snapshots");
 }
 
-std::string read_log(FdRef file, const std::string& env_id) {
-  if (!S_ISREG(stat_fd(file).st_mode))
-    throw CorruptError(what_of(env_id), "a regular file", "something else");
-  if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("read the list of snapshots");
-  try {
-    return read_all(file, kMaxFile);
-  } catch (const SystemError&) {
-    throw;
-  } catch (const Error& error) {
-    throw CorruptError(what_of(env_id), "at most 64 MiB", error.message());
-  }
-}
-
 struct Line {
-  std::size_t begin = 0;
-  std::size_t end = 0;  // position of what closes it
+  std::string_view text;  // without its newline; only while it is visited
+  std::size_t begin = 0;  // in the file
+  std::size_t end = 0;    // position of what closes it
   std::optional<SnapshotRecord> snapshot;
   std::string fault;   // if there is no snapshot
   bool closed = true;  // by a newline, as opposed to a byte that should be one
 };
 
-Line parse_line(std::string_view text, std::size_t begin, std::size_t end) {
-  Line line{.begin = begin, .end = end, .snapshot = {}, .fault = {}};
+using LineVisitor = std::function<void(Line&)>;
+
+Line parse_line(std::string_view text, std::size_t offset, Stacks stacks) {
+  Line line{.text = text, .begin = offset, .end = offset + text.size(), .snapshot = {}, .fault = {}};
   try {
-    line.snapshot = parse_snapshot_line(text.substr(begin, end - begin), "its text");
+    line.snapshot = parse_snapshot_line(text, "its text", stacks);
   } catch (const CorruptError& error) {
     line.fault = error.message();
   }
   return line;
 }
 
-/// A line whose newline became something else is still whole, and so is what follows it.
-void add_lines(std::string_view text, std::size_t begin, std::size_t end, std::vector<Line>& lines) {
+/// What stands between two newlines. A line whose newline became something else is still whole, and so is
+/// what follows it.
+void visit_lines(std::string_view text, std::size_t offset, Stacks stacks, const LineVisitor& visit) {
   constexpr std::string_view kBegin = "{\"id\":\"";
-  Line whole = parse_line(text, begin, end);
-  for (std::size_t next = begin; !whole.snapshot;) {
-    next = text.substr(0, end).find(kBegin, next + 1);
+  Line whole = parse_line(text, offset, stacks);
+  std::size_t begin = 0;
+  for (std::size_t next = 0; !whole.snapshot;) {
+    next = text.find(kBegin, next + 1);
     if (next == std::string_view::npos) break;
-    Line first = parse_line(text, begin, next - 1);
+    Line first = parse_line(text.substr(begin, next - 1 - begin), offset + begin, stacks);
     if (!first.snapshot) continue;
     first.closed = false;
-    lines.push_back(std::move(first));
+    visit(first);
     begin = next;
-    whole = parse_line(text, begin, end);
+    whole = parse_line(text.substr(begin), offset + begin, stacks);
   }
-  lines.push_back(std::move(whole));
+  visit(whole);
 }
 
 /// What follows the last newline was never reported, and is left out; unless it is one byte more than a line:
 /// then its newline is damaged.
-std::vector<Line> parse_lines(std::string_view text) {
-  std::vector<Line> lines;
-  std::size_t begin = 0;
-  for (std::size_t newline = text.find('\n'); newline != std::string_view::npos;
-       newline = text.find('\n', begin)) {
-    add_lines(text, begin, newline, lines);
-    begin = newline + 1;
-  }
-  if (begin == text.size()) return lines;
-  Line last = parse_line(text, begin, text.size() - 1);
-  if (!last.snapshot) return lines;
+void visit_rest(std::string_view text, std::size_t offset, const LineVisitor& visit) {
+  if (text.empty()) return;
+  Line last = parse_line(text.substr(0, text.size() - 1), offset, Stacks::Read);
+  if (!last.snapshot) return;
   last.closed = false;
-  lines.push_back(std::move(last));
-  return lines;
+  visit(last);
 }
 
-/// Bytes up to and with the end of the last line.
-std::size_t whole_part(const std::vector<Line>& lines) { return lines.empty() ? 0 : lines.back().end + 1; }
+std::size_t read_at(FdRef file, std::span<char> into, std::size_t offset) {
+  ssize_t got = 0;
+  do got = ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
+  while (got < 0 && errno == EINTR);
+  if (got < 0) throw_errno("read the list of snapshots");
+  return static_cast<std::size_t>(got);
+}
 
-void close_lines(FdRef file, const std::vector<Line>& lines) {
-  for (const Line& line : lines) {
-    if (line.closed) continue;
-    if (::lseek(file.get(), static_cast<off_t>(line.end), SEEK_SET) < 0)
-      throw_errno("mend the list of snapshots");
+/// A piece of the file in memory at a time. Returns the size of the file.
+std::size_t visit_file(FdRef file, const std::string& env_id, Stacks stacks, const LineVisitor& visit) {
+  if (!S_ISREG(stat_fd(file).st_mode))
+    throw CorruptError(what_of(env_id), "a regular file", "something else");
+  std::string buffer(kMaxSnapshotLineBytes, '\0');
+  std::size_t offset = 0;  // of the buffer in the file
+  for (std::size_t used = 0;;) {
+    if (used == buffer.size()) buffer.resize(2 * used);  // the newlines of several lines are damaged
+    const std::size_t count = read_at(file, std::span(buffer).subspan(used), offset + used);
+    if (offset + used + count > kMaxFile) throw CorruptError(what_of(env_id), "at most 64 MiB", "more");
+    const std::string_view text(buffer.data(), used + count);
+    if (count == 0) {
+      visit_rest(text, offset, visit);
+      return offset + used;
+    }
+    std::size_t begin = 0;
+    for (std::size_t newline = text.find('\n', used); newline != std::string_view::npos;
+         newline = text.find('\n', begin)) {
+      visit_lines(text.substr(begin, newline - begin), offset + begin, stacks, visit);
+      begin = newline + 1;
+    }
+    used = text.size() - begin;
+    std::memmove(buffer.data(), buffer.data() + begin, used);
+    offset += begin;
+  }
+}
+
+/// Where the lines of a file end, and what else a writer must know of them.
+struct Ends {
+  std::size_t file = 0;
+  std::size_t lines = 0;          // with the end of the last line
+  std::vector<std::size_t> open;  // positions of damaged ends
+  std::size_t last_begin = 0;
+  std::optional<std::string> last_id;  // nothing if the last line is damaged
+};
+
+Ends find_ends(FdRef file, const std::string& env_id) {
+  Ends ends;
+  ends.file = visit_file(file, env_id, Stacks::Skip, [&](Line& line) {
+    ends.lines = line.end + 1;
+    if (!line.closed) ends.open.push_back(line.end);
+    ends.last_begin = line.begin;
+    ends.last_id.reset();
+    if (line.snapshot) ends.last_id = std::move(line.snapshot->id);
+  });
+  return ends;
+}
+
+void close_lines(FdRef file, const Ends& ends) {
+  for (const std::size_t end : ends.open) {
+    if (::lseek(file.get(), static_cast<off_t>(end), SEEK_SET) < 0) throw_errno("mend the list of snapshots");
     write_all(file, "\n");
   }
 }
@@ -119,31 +160,45 @@ void close_lines(FdRef file, const std::vector<Line>& lines) {
 
 SnapshotLog::SnapshotLog(const StoreLayout& layout) : layout_(layout) {}
 
-SnapshotList SnapshotLog::read(const std::string& env_id) const {
+std::optional<UniqueFd> SnapshotLog::open_for_reading(const std::string& env_id) const {
   check_env_id(env_id);
-  SnapshotList result;
   const std::optional<UniqueFd> directory = open_directory_of_logs(layout_);
-  if (!directory) return result;
-  std::optional<UniqueFd> file;
+  if (!directory) return std::nullopt;
   try {
-    file = try_open_beneath(*directory, env_id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    return try_open_beneath(*directory, env_id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (const SystemError& error) {
     if (error.error_number() != ELOOP && error.error_number() != ENXIO) throw;
     throw CorruptError(what_of(env_id), "a regular file", error.message());
   }
+}
+
+SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
+  SnapshotList result;
+  const std::optional<UniqueFd> file = open_for_reading(env_id);
   if (!file) return result;
-  const std::string text = read_log(*file, env_id);
   std::size_t number = 0;
-  for (Line& line : parse_lines(text)) {
-    const std::string place = fmt::format("snapshots/{}, line {}", env_id, ++number);
+  visit_file(*file, env_id, stacks, [&](Line& line) {
+    ++number;
+    if (line.snapshot && line.closed) return result.snapshots.push_back(std::move(*line.snapshot));
+    const std::string place = place_of(env_id, number);
     if (!line.closed) result.bad.push_back({place, "the end of the line is damaged"});
-    if (line.snapshot) {
-      result.snapshots.push_back(std::move(*line.snapshot));
-    } else {
-      result.bad.push_back({place, line.fault});
-    }
-  }
+    if (line.snapshot) return result.snapshots.push_back(std::move(*line.snapshot));
+    result.bad.push_back({place, std::move(line.fault)});
+  });
   return result;
+}
+
+std::optional<SnapshotRecord> SnapshotLog::find(const std::string& env_id, std::string_view id) const {
+  std::optional<SnapshotRecord> found;
+  const std::optional<UniqueFd> file = open_for_reading(env_id);
+  if (!file) return found;
+  std::size_t number = 0;
+  visit_file(*file, env_id, Stacks::Skip, [&](Line& line) {
+    ++number;
+    if (found || !line.snapshot || line.snapshot->id != id) return;
+    found = parse_snapshot_line(line.text, place_of(env_id, number));
+  });
+  return found;
 }
 
 UniqueFd SnapshotLog::open_for_writing(const std::string& env_id, bool& is_new) {
@@ -164,21 +219,20 @@ void SnapshotLog::append(const std::string& env_id, const std::vector<SnapshotRe
   if (lines.empty()) return;
   bool is_new = false;
   const UniqueFd file = open_for_writing(env_id, is_new);
-  const std::string before = read_log(file, env_id);
-  const std::vector<Line> known = parse_lines(before);
-  const std::size_t end = whole_part(known);
-  if (before.size() + lines.size() > kMaxFile)
+  const Ends ends = find_ends(file, env_id);
+  if (ends.file + lines.size() > kMaxFile)
     throw Error(ErrorCode::InvalidInput, what_of(env_id) + " fill their file",
                 "Build its manifest under another name and go on there.");
-  if (end < before.size()) cut(file, end);
-  close_lines(file, known);
-  if (::lseek(file.get(), static_cast<off_t>(end), SEEK_SET) < 0) throw_errno("add to the list of snapshots");
+  if (ends.lines < ends.file) cut(file, ends.lines);
+  close_lines(file, ends);
+  if (::lseek(file.get(), static_cast<off_t>(ends.lines), SEEK_SET) < 0)
+    throw_errno("add to the list of snapshots");
   try {
     write_all(file, lines);
     sync_file(file);
   } catch (const Error&) {
     try {
-      cut(file, end);
+      cut(file, ends.lines);
     } catch (const Error&) {
       // It has no newline, or the caller takes it back: drop_last.
     }
@@ -195,11 +249,10 @@ void SnapshotLog::drop_last(const std::string& env_id, const std::string& snapsh
   if (!directory) return;
   const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return;
-  const std::string text = read_log(*file, env_id);
-  const std::vector<Line> lines = parse_lines(text);
+  const Ends ends = find_ends(*file, env_id);
   // Damage is never dropped.
-  if (lines.empty() || !lines.back().snapshot || lines.back().snapshot->id != snapshot_id) return;
-  cut(*file, lines.back().begin);
+  if (ends.last_id != snapshot_id) return;
+  cut(*file, ends.last_begin);
   sync_file(*file);
 }
 
@@ -209,9 +262,9 @@ bool SnapshotLog::mend(const std::string& env_id) {
   if (!directory) return false;
   const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return false;
-  const std::vector<Line> lines = parse_lines(read_log(*file, env_id));
-  if (std::ranges::all_of(lines, &Line::closed)) return false;
-  close_lines(*file, lines);
+  const Ends ends = find_ends(*file, env_id);
+  if (ends.open.empty()) return false;
+  close_lines(*file, ends);
   sync_file(*file);
   return true;
 }

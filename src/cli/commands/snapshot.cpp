@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "commands/commands.hpp"
@@ -44,13 +45,13 @@ std::string table(const std::vector<store::SnapshotRecord>& snapshots, const std
   std::string text;
   for (const store::SnapshotRecord& snapshot : snapshots) {
     const bool current = snapshot.id == head;
-    const std::string message =
-        snapshot.kind == store::SnapshotKind::Safety ? "(" + snapshot.message + ")" : snapshot.message;
+    const bool safety = snapshot.kind == store::SnapshotKind::Safety;
     std::string time = snapshot.created_at.substr(0, 19);
     std::ranges::replace(time, 'T', ' ');
-    text += fmt::format("{} {}  {}  {:>9}  {}\n", current ? "*" : " ",
-                        coloured(snapshot.id.substr(0, kShortId), current ? "1;33" : "33", colour),
-                        printable(time), size_text(snapshot.bytes), printable(message));
+    fmt::format_to(std::back_inserter(text), "{} {}  {}  {:>9}  {}{}{}\n", current ? "*" : " ",
+                   coloured(snapshot.id.substr(0, kShortId), current ? "1;33" : "33", colour),
+                   printable(time), size_text(snapshot.bytes), safety ? "(" : "", printable(snapshot.message),
+                   safety ? ")" : "");
   }
   return text;
 }
@@ -84,7 +85,8 @@ int run_commit(const Invocation& invocation) {
 int run_snapshots(const Invocation& invocation) {
   const core::Engine engine = open_engine(invocation, core::Access::Read, no_progress());
   const core::EnvironmentView environment = find_environment(engine, invocation);
-  const store::SnapshotList list = engine.snapshots(environment);
+  const store::SnapshotList list =
+      engine.snapshots(environment, invocation.json() ? store::Stacks::Read : store::Stacks::Skip);
   for (const store::BadRecord& bad : list.bad) {
     write_stderr(fmt::format("karapace: unreadable snapshot, {}: {}\n", printable(bad.file),
                              printable(bad.reason, 400)));

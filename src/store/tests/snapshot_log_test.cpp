@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "../snapshot_line.hpp"
 #include "karapace/base/digest.hpp"
 #include "test_store.hpp"
@@ -53,14 +55,76 @@ TEST_F(SnapshotLogTest, LineHasTheDocumentedBytes) {
   snapshot.layer = std::string(64, 'a');
   snapshot.layers = {std::string(64, '1'), std::string(64, 'a')};
   set_snapshot_id(snapshot);
-  const std::string members =
-      "\"parent\":null,\"layer\":\"" + snapshot.layer + "\",\"layers\":[\"" + std::string(64, '1') + "\",\"" +
-      snapshot.layer +
-      "\"],\"ownership\":\"flat\",\"kind\":\"commit\",\"message\":\"number 1\","
+  const std::string leading = "\"parent\":null,\"layer\":\"" + snapshot.layer + "\"";
+  const std::string stack = "[\"" + std::string(64, '1') + "\",\"" + snapshot.layer + "\"]";
+  const std::string trailing =
+      "\"ownership\":\"flat\",\"kind\":\"commit\",\"message\":\"number 1\","
       "\"created_at\":\"2026-11-22T18:00:38.676282422+00:00\",\"entries\":1,\"bytes\":1001";
-  const std::string id = hash_bytes("karapace snapshot v1\n" + members).hex();
-  const std::string body = "{\"id\":\"" + id + "\"," + members;
-  EXPECT_EQ(make_snapshot_line(snapshot), body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}\n");
+  const std::string id =
+      hash_bytes("karapace snapshot v1\n" + leading + ",\"layers\":" + stack + "," + trailing).hex();
+  const std::string body =
+      "{\"id\":\"" + id + "\"," + leading + "," + trailing + ",\"stack\":\"" + hash_bytes(stack).hex() + "\"";
+  EXPECT_EQ(make_snapshot_line(snapshot),
+            body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}" + stack + "\n");
+}
+
+TEST_F(SnapshotLogTest, LineWithItsStackBeforeTheChecksumIsReadToo) {
+  const SnapshotRecord snapshot = make_snapshot(1);
+  const std::string body =
+      "{\"id\":\"" + snapshot.id + "\",\"parent\":null,\"layer\":\"" + snapshot.layer + "\",\"layers\":[\"" +
+      std::string(64, '1') + "\",\"" + snapshot.layer +
+      "\"],\"ownership\":\"flat\",\"kind\":\"commit\",\"message\":\"number 1\",\"created_at\":\"" +
+      snapshot.created_at + "\",\"entries\":1,\"bytes\":1001";
+  dir.write(kFile, body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}\n");
+  EXPECT_EQ(log.read(kEnv).snapshots, std::vector{snapshot});
+  EXPECT_EQ(log.find(kEnv, snapshot.id), snapshot);
+  log.append(kEnv, {make_snapshot(2)});
+  EXPECT_EQ(log.read(kEnv).snapshots, (std::vector{snapshot, make_snapshot(2)}));
+}
+
+TEST_F(SnapshotLogTest, DamagedStackIsSeenByWhoNeedsIt) {
+  log.append(kEnv, {make_snapshot(1), make_snapshot(2)});
+  std::string bad = dir.read(kFile);
+  bad[bad.find("}[") + 5] = '2';
+  dir.write(kFile, bad);
+  EXPECT_EQ(log.read(kEnv, Stacks::Skip).snapshots.size(), 2U);
+  EXPECT_EQ(log.read(kEnv).snapshots, std::vector{make_snapshot(2)});
+  EXPECT_EQ(log.read(kEnv).bad.size(), 1U);
+  EXPECT_EQ(log.find(kEnv, make_snapshot(2).id), make_snapshot(2));
+  EXPECT_EQ(code_of([&] { static_cast<void>(log.find(kEnv, make_snapshot(1).id)); }), ErrorCode::Corrupt);
+}
+
+TEST_F(SnapshotLogTest, SnapshotThatIsNotThereIsNotFound) {
+  EXPECT_EQ(log.find(kEnv, make_snapshot(1).id), std::nullopt);
+  log.append(kEnv, {make_snapshot(1)});
+  EXPECT_EQ(log.find(kEnv, make_snapshot(2).id), std::nullopt);
+}
+
+TEST_F(SnapshotLogTest, LinesAcrossThePiecesOfAReadAreWhole) {
+  std::vector<SnapshotRecord> all;
+  for (unsigned i = 0; i < 300; ++i) {
+    SnapshotRecord snapshot = make_snapshot(i);
+    snapshot.message.assign(4096 - i, 'm');
+    set_snapshot_id(snapshot);
+    all.push_back(snapshot);
+  }
+  log.append(kEnv, all);
+  EXPECT_EQ(log.read(kEnv).snapshots, all);
+  EXPECT_EQ(log.find(kEnv, all.back().id), all.back());
+}
+
+TEST_F(SnapshotLogTest, DamagedEndsOfManyLinesAreMended) {
+  std::vector<SnapshotRecord> all;
+  for (unsigned i = 0; i < 300; ++i) all.push_back(make_snapshot(i));
+  log.append(kEnv, all);
+  const std::string good = dir.read(kFile);
+  std::string bad = good;
+  std::replace(bad.begin(), bad.end() - 1, '\n', ' ');
+  dir.write(kFile, bad);
+  EXPECT_EQ(log.read(kEnv).snapshots, all);
+  EXPECT_EQ(log.read(kEnv).bad.size(), 299U);
+  EXPECT_TRUE(log.mend(kEnv));
+  EXPECT_EQ(dir.read(kFile), good);
 }
 
 TEST_F(SnapshotLogTest, EnvironmentWithoutSnapshotsHasNone) {
@@ -113,7 +177,8 @@ TEST_F(SnapshotLogTest, UnknownKeysAreIgnored) {
   const std::string line = make_snapshot_line(make_snapshot(1));
   std::string body = line.substr(0, line.rfind(",\"checksum\""));
   body += ",\"colour\":\"green\"";
-  dir.write(kFile, body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}\n");
+  const std::string layers = line.substr(line.find("}[") + 1);
+  dir.write(kFile, body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}" + layers);
   EXPECT_EQ(log.read(kEnv).snapshots, std::vector{make_snapshot(1)});
 }
 

@@ -293,7 +293,8 @@ class Engine {
   /// runs.
   [[nodiscard]] std::vector<store::TreeChange> diff(const EnvironmentView& environment) const;
   /// Oldest first.
-  [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment) const;
+  [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment,
+                                              store::Stacks stacks = store::Stacks::Read) const;
 
   /// Built <-> Frozen. Sessions in a frozen environment cannot write to it. Conflict while one is open.
   StateChange freeze(const EnvironmentView& environment);

@@ -44,13 +44,19 @@ struct SnapshotList {
   std::vector<BadRecord> bad;             // damaged lines: skipped, never dropped
 };
 
+/// A stack of layers is most of a snapshot's line, and a list for people shows none.
+enum class Stacks { Read, Skip };
+
 /// Writers hold the environment's lock; readers need none.
 class SnapshotLog {
  public:
   explicit SnapshotLog(const StoreLayout& layout);
   /// Empty if the environment has no snapshots. A last line without its end was never reported to anybody and
-  /// is ignored. CorruptError if the file as a whole cannot be read.
-  [[nodiscard]] SnapshotList read(const std::string& env_id) const;
+  /// is ignored. CorruptError if the file as a whole cannot be read. With Stacks::Skip `layers` says nothing,
+  /// and whether they are damaged is not looked at.
+  [[nodiscard]] SnapshotList read(const std::string& env_id, Stacks stacks = Stacks::Read) const;
+  /// With its stack. Nothing if there is none with this id; CorruptError if its stack is damaged.
+  [[nodiscard]] std::optional<SnapshotRecord> find(const std::string& env_id, std::string_view id) const;
   /// Durable, in one write, behind whatever is whole. Snapshots have their ids already.
   void append(const std::string& env_id, const std::vector<SnapshotRecord>& snapshots);
   /// Takes the snapshot back if it is the last one: for whoever could not finish what it announces. Durable.
@@ -64,6 +70,7 @@ class SnapshotLog {
   [[nodiscard]] std::vector<std::string> environments(std::vector<BadRecord>* bad = nullptr) const;
 
  private:
+  [[nodiscard]] std::optional<UniqueFd> open_for_reading(const std::string& env_id) const;
   [[nodiscard]] UniqueFd open_for_writing(const std::string& env_id, bool& is_new);
   const StoreLayout& layout_;
 };
