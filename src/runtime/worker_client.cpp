@@ -264,6 +264,22 @@ void TreeWorker::read_bundle(FdRef bundle, std::uint64_t offset, const std::vect
       {{"archive_fd", bundle}}, progress, cancel);
 }
 
+std::vector<std::map<std::string, std::string>> TreeWorker::archive_texts(
+    const std::string& directory, const std::vector<std::string>& files,
+    const std::vector<std::string>& wanted, CancelToken& cancel) {
+  const Json answer =
+      ask(store_, ownership_,
+          {{"verb", "archive_texts"}, {"directory", directory}, {"files", files}, {"wanted", wanted}}, {},
+          no_progress(), cancel);
+  std::vector<std::map<std::string, std::string>> archives;
+  for (const Json& texts : answer.at("archives")) {
+    auto& archive = archives.emplace_back();
+    for (const auto& [name, text] : texts.items())
+      archive.emplace(name, store::hex_to_bytes(text.get<std::string>()));
+  }
+  return archives;
+}
+
 std::vector<std::string> TreeWorker::deb_controls(const std::string& directory,
                                                   const std::vector<std::string>& files,
                                                   CancelToken& cancel) {

@@ -69,12 +69,11 @@ class Resolver {
   Json ask(bool prefer_locked) {
     Json locked = Json::array();
     for (const LockedPackage& package : kept_) {
-      locked.push_back(
-          fmt::format("{}/{}/{}", kInsideDirectory, kLockedFiles, file_name_of(package, kRpmSuffix)));
+      locked.push_back(fmt::format("{}/{}", kInsidePackages, file_name_of(package, kRpmSuffix)));
     }
     Json mirrors = Json::object();
     for (const auto& [name, url] : mirrors_.all()) mirrors[name] = url;
-    const Json question = {{"directory", fmt::format("{}/{}", kInsideDirectory, kDirectory)},
+    const Json question = {{"directory", kInsideDirectory},
                            {"names", request_.names},
                            {"locked", std::move(locked)},
                            {"prefer_locked", prefer_locked},
@@ -83,7 +82,8 @@ class Resolver {
         system_.run({.argv = {find_interpreter(system_), "-I", "-c", std::string(kScript)},
                      .environment = network_environment(),
                      .network = true,
-                     .mounts = {system_.staged({}, kInsideDirectory, false)},
+                     .mounts = {system_.staged(kDirectory, kInsideDirectory, false),
+                                system_.staged(kLockedFiles, kInsidePackages, true)},
                      .input = question.dump(),
                      .deadline = kDeadline});
     check_step(result, ErrorCode::External,

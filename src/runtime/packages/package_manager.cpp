@@ -16,6 +16,7 @@
 #include "packages/apt.hpp"
 #include "packages/dnf.hpp"
 #include "packages/package_files.hpp"
+#include "packages/pacman.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -31,6 +32,7 @@ constexpr std::array kKnown = {
     Known{"/usr/bin/apt-get", apt::make_manager},
     Known{"/usr/bin/dnf", dnf::make_manager},
     Known{"/usr/bin/dnf5", dnf::make_manager},
+    Known{"/usr/bin/pacman", pacman::make_manager},
 };
 
 }  // namespace
@@ -94,7 +96,7 @@ std::unique_ptr<PackageManager> find_package_manager(BuildContext& context, cons
     if (try_open_in_root(tree, known.program, O_PATH)) return known.make();
   }
   throw Error(ErrorCode::InvalidInput,
-              fmt::format("{} has no package manager that this version knows: neither apt nor dnf",
+              fmt::format("{} has no package manager that this version knows: neither apt nor dnf nor pacman",
                           image.display_name),
               "use another image, or leave system.packages empty");
 }

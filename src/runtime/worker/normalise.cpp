@@ -11,6 +11,7 @@
 
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/xattr.hpp"
+#include "karapace/store/layer.hpp"
 #include "worker/generated_files.hpp"
 
 namespace karapace::worker {
@@ -122,6 +123,23 @@ void normalise_common(const WorkTree& tree) {
   reveal_or_truncate(tree, "etc/machine-id");
 }
 
+// pacman notes when each package was installed.
+void fix_pacman_dates(const WorkTree& tree) {
+  constexpr std::string_view kKey = "%INSTALLDATE%\n";
+  constexpr std::size_t kMaxDescription = 16 * 1024 * 1024;
+  for_each_entry(tree, "var/lib/pacman/local", [&](const std::string&, const std::string& directory) {
+    const std::string path = directory + "/desc";
+    const auto info = tree.find(path);
+    if (!info || !S_ISREG(info->st_mode)) return;
+    std::string text = read_file_at(tree.fd(), path, kMaxDescription);
+    const auto key = text.find(kKey);
+    if (key == std::string::npos) return;
+    const auto begin = key + kKey.size();
+    text.replace(begin, text.find('\n', begin) - begin, std::to_string(store::kSourceDateEpoch));
+    tree.write(path, text, info->st_mode & 07777);
+  });
+}
+
 // dpkg makes directories under another name and renames them, and overlayfs marks those opaque. The mark
 // means something only where a lower tree has a directory to hide; whether it is there otherwise depends on
 // the order of operations.
@@ -157,6 +175,7 @@ void normalise_base(const WorkTree& tree) {
 void normalise_layer(const WorkTree& tree) {
   normalise_common(tree);
   normalise_generated_files(tree);
+  fix_pacman_dates(tree);
   // These say who the machine is: the base has neutral ones, sessions bring their own.
   for (const char* path : {"etc/hosts", "etc/hostname", "etc/resolv.conf"}) tree.remove(path);
   constexpr const char* kPolicyPath = "usr/sbin/policy-rc.d";

@@ -25,6 +25,7 @@
 #include "karapace/store/repair.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "karapace/store/tree_sizes.hpp"
+#include "worker/archive_texts.hpp"
 #include "worker/bundle_files.hpp"
 #include "worker/checksum.hpp"
 #include "worker/copy_tree.hpp"
@@ -188,6 +189,24 @@ Json make_directories(const Job& job) {
     make_root_directory(staging, name.get<std::string>(), job.owners(), 0755);
   }
   return {};
+}
+
+Json archive_texts(const Job& job) {
+  const UniqueFd directory = open_directory(job.store, job.text("directory"));
+  const auto wanted = job.request.at("wanted").get<std::vector<std::string>>();
+  Json archives = Json::array();
+  for (const Json& file : job.request.at("files")) {
+    job.cancel.check();
+    const std::string name = file.get<std::string>();
+    with_context([&] { return printable(name); },
+                 [&] {
+                   Json texts = Json::object();
+                   const auto found = read_archive_texts(open_beneath(directory, name, O_RDONLY), wanted);
+                   for (const auto& [entry, text] : found) texts[entry] = store::bytes_to_hex(text);
+                   archives.push_back(std::move(texts));
+                 });
+  }
+  return {{"archives", archives}};
 }
 
 Json deb_controls(const Job& job) {
@@ -392,6 +411,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "prepare_overlay") return prepare_overlay(job);
   if (verb == "make_directories") return make_directories(job);
   if (verb == "deb_controls") return deb_controls(job);
+  if (verb == "archive_texts") return archive_texts(job);
   if (verb == "ensure_tree") return ensure_tree(job);
   if (verb == "prepare_commit") return prepare_commit(job);
   if (verb == "stage_fresh_upper") return stage_fresh_upper(job);

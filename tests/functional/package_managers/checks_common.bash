@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 
-# What a lock promises, whatever the manager is. Needs base.tar, the old packages on a server, publish_new, and how
+# What a lock promises, whatever the manager is. Needs base.tar, the old packages on a server, publish_new_MANAGER, and how
 # this manager calls versions: $libfoo_old, $libfoo_new, $hello_old.
 check_promises() {
   write_manifest karapace.toml rootfs:./base.tar '"hello"'
@@ -21,7 +21,7 @@ check_promises() {
   cmp -s karapace.lock old.lock || fail "an offline build changed the lock"
 
   # The repository moves on: the lock does not care, and whoever has nothing yet is told what is gone.
-  publish_new
+  "publish_new_$manager"
   expect_success karapace build --name it
   cmp -s karapace.lock old.lock || fail "a build moved a lock that fits"
   KARAPACE_STORE=$PWD/gone refused "hello $hello_old" --locked
@@ -61,7 +61,7 @@ check_refusals() {
   KARAPACE_STORE=$PWD/lied-to refused "libfoo $libfoo_new" --locked
   expect_contains "the message" "sha256" "$errors"
   rm karapace.lock
-  forge_index
+  "forge_index_$manager"
   run_it karapace build --name it
   [ "$status" != 0 ] || fail "a forged index is believed"
   expect_contains "the message" "cannot read the package repositories" "$errors"

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 check_dnf() {
+  manager=dnf
   make_key
   make_rpms
   publish_old

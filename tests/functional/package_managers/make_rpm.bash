@@ -49,7 +49,7 @@ publish_rpms() {
   gpg --batch --quiet --armor --detach-sign --output site/repo/repodata/repomd.xml.asc site/repo/repodata/repomd.xml
 }
 publish_old() { publish_rpms {libfoo,hello,extra,never,unsigned}-1.0.rpm shell-5.rpm; }
-publish_new() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
+publish_new_dnf() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
 
 # An index that nobody signed.
-forge_index() { echo '<!-- -->' >> site/repo/repodata/repomd.xml; }
+forge_index_dnf() { echo '<!-- -->' >> site/repo/repodata/repomd.xml; }

@@ -28,6 +28,13 @@ class NormaliseLayer : public ::testing::Test {
   UniqueFd base_;
 };
 
+TEST_F(NormaliseLayer, PacmanDoesNotTellWhenItInstalled) {
+  upper("var/lib/pacman/local/ALPM_DB_VERSION", "9\n");
+  upper("var/lib/pacman/local/a-1-1/desc", "%NAME%\na\n\n%INSTALLDATE%\n1795417157\n\n%SIZE%\n1\n");
+  run();
+  EXPECT_EQ(read("var/lib/pacman/local/a-1-1/desc"), "%NAME%\na\n\n%INSTALLDATE%\n1735689600\n\n%SIZE%\n1\n");
+}
+
 TEST_F(NormaliseLayer, LogsOfTheBaseShowAgainAndOthersStayEmpty) {
   base("var/log/faillog", "base");
   upper("var/log/faillog", "changed");

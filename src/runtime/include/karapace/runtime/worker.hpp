@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -86,6 +87,11 @@ class TreeWorker {
   /// Throws InvalidInput if one is another one.
   void read_bundle(FdRef bundle, std::uint64_t offset, const std::vector<BundleFile>& files,
                    const std::string& staging_path, ProgressSink& progress, CancelToken& cancel);
+  /// What tar archives have of the files `wanted`, by name: one answer for each of `files` in `directory`,
+  /// which is relative to the store root.
+  [[nodiscard]] std::vector<std::map<std::string, std::string>> archive_texts(
+      const std::string& directory, const std::vector<std::string>& files,
+      const std::vector<std::string>& wanted, CancelToken& cancel);
   /// The control files of Debian packages: `files` in `directory`, which is relative to the store root.
   [[nodiscard]] std::vector<std::string> deb_controls(const std::string& directory,
                                                       const std::vector<std::string>& files,
