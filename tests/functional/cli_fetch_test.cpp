@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // fetch, and builds that may not use the network.
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "offline_support.hpp"
 
@@ -100,6 +102,35 @@ TEST_F(CliFetch, OtherBytesAreRefusedByName) {
     EXPECT_NE(hash, sha256_of("the package beta\n"));
   }
   EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+}
+
+TEST_F(CliFetch, AManInTheMiddleIsRefusedByNameAndLeavesNothing) {
+  write_lock_of_packages();
+  using Kind = HttpFault::Kind;
+  const std::vector<HttpFault> faults = {{.kind = Kind::WrongBytes},
+                                         {.kind = Kind::ShortBytes},
+                                         {.kind = Kind::EndlessBytes},
+                                         {.kind = Kind::Redirect, .location = "file:///etc/passwd"},
+                                         {.kind = Kind::Redirect, .location = "ftp://127.0.0.1/beta"}};
+  const std::string beta = sha256_of("the package beta\n");
+  for (const std::string name : {"base.tar", "beta"}) {
+    for (const HttpFault& fault : faults) {
+      SCOPED_TRACE(name + " " + std::to_string(static_cast<int>(fault.kind)) + " " + fault.location);
+      server_->set_fault(name, fault);
+      const Json error = karapace_json({"fetch", "--locked"}, 2).at("error");
+      EXPECT_EQ(error.at("code"), "invalid_input");
+      EXPECT_NE(error.at("message").get<std::string>().find(name), std::string::npos) << error;
+      const auto there = stored();
+      EXPECT_EQ(std::ranges::count(there, name == "beta" ? beta : base_sha256_), 0);
+      EXPECT_TRUE(std::filesystem::is_empty(store() + "/store/staging"));
+      EXPECT_TRUE(std::filesystem::is_empty(store() + "/store/wal"));
+      EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+      server_->set_fault(name, {});
+    }
+  }
+  // What he left of downloads does no harm either.
+  karapace_ok({"fetch", "--locked"});
+  EXPECT_EQ(stored(), hashes_);
 }
 
 }  // namespace
