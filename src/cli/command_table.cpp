@@ -285,6 +285,8 @@ constexpr CommandSpec kCommands[] = {
      .run = run_inspect},
     kFetchSpec,
     kBundleSpec,
+    kOutdatedSpec,
+    kPinSpec,
     kExplainSpec,
     kSbomSpec,
     kDiffSpec,

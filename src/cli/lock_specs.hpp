@@ -73,6 +73,47 @@ inline constexpr CommandSpec kBundleSpec = {
     .exit_notes = "2 if the bundle is damaged, incomplete or of another lock: then nothing was changed.",
     .run = run_bundle};
 
+inline constexpr Flag kOutdatedFlags[] = {
+    {.name = "check", .summary = "End with status 1 if something would move"}};
+inline constexpr Example kOutdatedExamples[] = {
+    {"karapace outdated", "What karapace build --update would move, and from which version to which"},
+    {"karapace outdated --check || karapace build --update", "Update only where there is something newer"}};
+inline constexpr CommandSpec kOutdatedSpec = {
+    .name = "outdated",
+    .summary = "Show what a new resolution would move: name, locked version, available version",
+    .description =
+        "Asks the package archives as karapace build --update does, on the base of the lock, and changes "
+        "neither the lock nor an environment. The lock must fit the manifest.",
+    .arguments = kFetchArguments,
+    .flags = kOutdatedFlags,
+    .examples = kOutdatedExamples,
+    .exit_notes =
+        "0 whether something is outdated or not; with --check 1 if something is. 2 if the manifest, "
+        "the lock file, an image or a package is at fault.",
+    .run = run_outdated};
+
+inline constexpr Flag kPinFlags[] = {
+    {.name = "check", .summary = "Change nothing; end with status 1 unless base.image names its bytes"},
+    {.name = "write-lock", .summary = "Also resolve the packages and write the lock file"}};
+inline constexpr Example kPinExamples[] = {
+    {"karapace pin", "oci:debian:12 becomes oci:docker.io/library/debian:12@sha256:..."},
+    {"karapace pin --check", "In CI: the manifest alone says which bytes the base is"}};
+inline constexpr CommandSpec kPinSpec = {
+    .name = "pin",
+    .summary = "Write to the manifest which bytes its base is",
+    .description =
+        "Replaces base.image by a name with a digest and leaves every other byte of the manifest as it is. "
+        "A lock that fits the manifest decides which bytes; otherwise what the name means now. A base that "
+        "is made of packages (debian/12), or a local one, has no such name: only a lock pins it, and "
+        "--write-lock writes that.",
+    .arguments = kFetchArguments,
+    .flags = kPinFlags,
+    .examples = kPinExamples,
+    .exit_notes =
+        "1 if the base has no name that pins it, or with --check if it is not pinned. 2 if the "
+        "manifest, the lock file, an image or a package is at fault.",
+    .run = run_pin};
+
 inline constexpr Argument kExplainArguments[] = {
     {.name = "a",
      .summary = "An environment, a lock file (X.lock) or a manifest (X.toml)",

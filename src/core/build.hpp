@@ -36,6 +36,8 @@ struct BuildInputs {
 [[nodiscard]] BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
                                             const std::string& store_root, const store::StoreLayout* layout);
 
+[[nodiscard]] Error unpinned_image(ErrorCode code, const Manifest& manifest);
+
 /// What of the old lock can be kept.
 struct BuildPlan {
   bool resolve_base = false;
@@ -88,6 +90,10 @@ class Build {
   LockFile run_lock();
   /// Only until everything is in the store that a build needs from elsewhere.
   FetchResult run_fetch();
+  /// Resolves what the lock has once more, and writes nothing.
+  OutdatedResult run_outdated();
+  /// What the base is now.
+  BasePin find_pin();
 
  private:
   [[nodiscard]] std::optional<BuildResult> try_up_to_date();

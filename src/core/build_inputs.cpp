@@ -52,15 +52,6 @@ void choose_name(BuildInputs& inputs, const BuildOptions& options, const store::
               fmt::format("choose another name, or: karapace rename {} OTHER", owner->short_id));
 }
 
-void check_pinned(const BuildInputs& inputs, const runtime::ImageReference& image) {
-  if (is_pinned_by_name(image)) return;
-  throw Error(ErrorCode::InvalidInput,
-              fmt::format("base.image is not pinned: '{}'", printable(inputs.manifest.base_image)),
-              "give a URL with its checksum, image = \"https://host/rootfs.tar.xz sha256=<hex>\", or an "
-              "image with its "
-              "digest, image = \"oci:host/name@sha256:<hex>\"");
-}
-
 void check_lock_directory(const BuildInputs& inputs) {
   const std::string directory = directory_of(inputs.lock_path);
   if (::access(directory.c_str(), W_OK) == 0) return;
@@ -82,7 +73,7 @@ void refuse_if_locked(const BuildInputs& inputs, const IntentReport& intent) {
   if (intent.fits()) return;
   throw Error(ErrorCode::InvalidInput,
               fmt::format("{} does not fit the manifest: {}", inputs.lock_path, join(intent.reasons, "; ")),
-              "build without --locked to bring the lock up to date, and commit it");
+              "bring the lock up to date with karapace build, and commit it");
 }
 
 void refuse_foreign(const BuildInputs& inputs, const IntentReport& intent) {
@@ -136,10 +127,21 @@ void check_update_names(const BuildPlan& plan, const BuildOptions& options) {
 
 }  // namespace
 
+Error unpinned_image(ErrorCode code, const Manifest& manifest) {
+  return Error(code, fmt::format("base.image is not pinned: '{}'", printable(manifest.base_image)),
+               "karapace pin, or write it: a URL with its checksum, image = \"https://host/rootfs.tar.xz "
+               "sha256=<hex>\", or an image with its digest, image = \"oci:host/name@sha256:<hex>\"");
+}
+
 BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
                               const std::string& store_root, const store::StoreLayout* layout) {
   if (options.locked && (options.update || !options.update_packages.empty())) {
-    throw Error(ErrorCode::InvalidInput, "--locked and --update contradict each other");
+    throw Error(ErrorCode::InvalidInput, "--locked and --update contradict each other",
+                "--locked keeps the lock as it is; leave it out to move packages");
+  }
+  if (options.offline && (options.update || !options.update_packages.empty())) {
+    throw Error(ErrorCode::InvalidInput, "--offline and --update contradict each other",
+                "only the network knows what is newer: update with network, then build --offline");
   }
   BuildInputs inputs;
   inputs.manifest_path = absolute_path(manifest_path);
@@ -154,7 +156,8 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
         runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory,
                              keeps_base ? provider_if_kept(inputs.old_lock->base, layout) : std::nullopt);
     check_image_name(image);
-    if (options.require_pinned_image) check_pinned(inputs, image);
+    if (options.require_pinned_image && !is_pinned_by_name(image))
+      throw unpinned_image(ErrorCode::InvalidInput, inputs.manifest);
   }
   runtime::check_mounts(inputs.manifest, inputs.manifest_directory, store_root);
   choose_name(inputs, options, layout);
@@ -194,9 +197,8 @@ BuildPlan plan_build(const BuildInputs& inputs, const BuildOptions& options) {
     }
   } else {
     if (options.locked) {
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("--locked: there is no lock file {}", inputs.lock_path),
-                  "build once without --locked, and commit the lock file");
+      throw Error(ErrorCode::InvalidInput, fmt::format("there is no lock file {}", inputs.lock_path),
+                  "make it with karapace build, and commit it");
     }
     plan.resolve_base = true;
     plan.resolve_packages = true;

@@ -288,6 +288,12 @@ TextPosition position_of_key(const TomlSource& source, TextPosition reported, st
 
 }  // namespace
 
+std::size_t offset_of(std::string_view text, TextPosition position) {
+  const std::string_view line = line_of(text, position.line);
+  if (line.data() == nullptr) return text.size();
+  return static_cast<std::size_t>(line.data() - text.data()) + byte_column(text, position) - 1;
+}
+
 const TomlNode* TomlNode::find(std::string_view name) const noexcept {
   const auto found =
       std::find_if(children.begin(), children.end(), [&](const TomlNode& n) { return n.key == name; });

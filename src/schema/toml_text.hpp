@@ -44,6 +44,9 @@ struct TomlSource {
   std::span<const std::string_view> known_paths = {};  // dotted, to suggest where a misplaced key belongs
 };
 
+/// Where that is in `text`, in bytes.
+[[nodiscard]] std::size_t offset_of(std::string_view text, TextPosition position);
+
 /// Throws ManifestError. `key` is a dotted path; it and `message` may contain anything.
 [[noreturn]] void fail_at(const TomlSource& source, TextPosition position, std::string_view key,
                           std::string_view message, std::string fix = {});

@@ -21,6 +21,8 @@ int run_export(const Invocation& invocation);
 int run_explain(const Invocation& invocation);
 int run_fetch(const Invocation& invocation);
 int run_bundle(const Invocation& invocation);
+int run_outdated(const Invocation& invocation);
+int run_pin(const Invocation& invocation);
 int run_sbom(const Invocation& invocation);
 int run_diff(const Invocation& invocation);
 int run_commit(const Invocation& invocation);

@@ -175,6 +175,36 @@ std::vector<std::string> unknown_packages(std::string_view stderr_text) {
   return {names.begin(), names.end()};
 }
 
+std::vector<std::string> packages_in_the_way(std::string_view output,
+                                             const std::vector<std::string>& candidates) {
+  std::set<std::string, std::less<>> needed;
+  std::set<std::string, std::less<>> needing;
+  const auto add_names = [](std::string_view text, std::set<std::string, std::less<>>& names) {
+    constexpr std::string_view kInNames = "abcdefghijklmnopqrstuvwxyz0123456789+.-";
+    while (!text.empty()) {
+      const auto start = std::min(text.find_first_of(kInNames), text.size());
+      text.remove_prefix(start);
+      const auto length = std::min(text.find_first_not_of(kInNames), text.size());
+      names.emplace(text.substr(0, length));
+      text.remove_prefix(length);
+    }
+  };
+  // " alpha : Depends: liba (>= 2) but 1 is to be installed", or, of newer versions, indented sentences.
+  for_each_line(output, [&](std::string_view line) {
+    if (!line.starts_with(' ')) return;
+    const auto colon = line.find(" : ");
+    if (colon != std::string_view::npos) add_names(line.substr(0, colon), needing);
+    add_names(colon == std::string_view::npos ? line : line.substr(colon), needed);
+  });
+  for (const auto* names : {&needed, &needing}) {
+    std::vector<std::string> found;
+    std::ranges::copy_if(candidates, std::back_inserter(found),
+                         [&](const std::string& name) { return names->contains(name); });
+    if (!found.empty()) return found;
+  }
+  return {};
+}
+
 std::vector<std::string> virtual_providers(std::string_view output, std::string_view name) {
   const std::string heading = fmt::format("Package {} is a virtual package provided by:", name);
   std::set<std::string> providers;

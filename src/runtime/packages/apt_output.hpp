@@ -53,6 +53,11 @@ class Stanza {
 /// Names that apt said it does not know or cannot install, sorted, without duplicates.
 [[nodiscard]] std::vector<std::string> unknown_packages(std::string_view stderr_text);
 
+/// Of `candidates`, those that stand in the way according to apt's "unmet dependencies": what others need in
+/// another version, or, if there is none of these, who needs it. In the order of `candidates`.
+[[nodiscard]] std::vector<std::string> packages_in_the_way(std::string_view output,
+                                                           const std::vector<std::string>& candidates);
+
 /// Who provides the virtual package `name`, as apt lists them when it cannot choose.
 [[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 

@@ -33,12 +33,7 @@ class Resolver {
     update(!kept.empty());
     repositories_ =
         image_.apt_sources.empty() ? image_repositories(repositories) : repositories_of(image_.apt_sources);
-    RunResult simulated = simulate(names);
-    if (simulated.status != 0 && !kept.empty()) {
-      // What is new does not go together with what was locked: then the archive alone decides.
-      forget_locked();
-      simulated = simulate(names);
-    }
+    RunResult simulated = simulate_with(kept, names);
     if (simulated.status != 0) throw_unresolvable(simulated, names);
     const Simulation simulation = parse_simulation(simulated.out);
     if (!simulation.removals.empty()) {
@@ -88,9 +83,7 @@ class Resolver {
       workspace_.write("inside.list", sources);
     }
     write_config();
-    if (with_locked)
-      workspace_.write("preferences",
-                       fmt::format("Package: *\nPin: release o={}\nPin-Priority: 1001\n", kLockedOrigin));
+    if (with_locked) prefer_locked_except({});
     const std::vector<std::string> command = {"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"};
     if (sources.empty() || !workspace_.has_lists(sources)) {
       const RunResult updated = run(command);
@@ -163,7 +156,7 @@ class Resolver {
 
   // Package files of the lock as a repository that wins over the archive, which may have dropped them since.
   std::vector<LockedPackage> offer_locked(const std::vector<LockedPackage>& locked) {
-    const std::vector<LockedPackage> kept = present_packages(context_, locked);
+    std::vector<LockedPackage> kept = present_packages(context_, locked);
     if (kept.empty()) return kept;
     link_packages(context_, kept, std::string(kLockedRepository), kSuffix);
     write_repository(context_, system_.worker(), kept,
@@ -172,6 +165,37 @@ class Resolver {
                       .origin = std::string(kLockedOrigin)});
     workspace_.write("sources.d/locked.list", locked_list());
     return kept;
+  }
+
+  /// Locked versions stay unless what is wanted cannot be had with them: then those that stand in its way
+  /// move, and only if nobody can say which, the archive alone decides.
+  RunResult simulate_with(const std::vector<LockedPackage>& kept, const std::vector<std::string>& names) {
+    RunResult simulated = simulate(names);
+    std::vector<std::string> staying;
+    for (const LockedPackage& package : kept) staying.push_back(package.name);
+    std::vector<std::string> moving;
+    while (simulated.status != 0 && !kept.empty()) {
+      const std::vector<std::string> more = packages_in_the_way(simulated.out + simulated.err, staying);
+      if (more.empty()) {
+        forget_locked();
+        return simulate(names);
+      }
+      std::erase_if(staying,
+                    [&](const std::string& name) { return std::ranges::find(more, name) != more.end(); });
+      moving.insert(moving.end(), more.begin(), more.end());
+      prefer_locked_except(moving);
+      simulated = simulate(names);
+    }
+    return simulated;
+  }
+
+  void prefer_locked_except(const std::vector<std::string>& moving) {
+    std::string text = fmt::format("Package: *\nPin: release o={}\nPin-Priority: 1001\n", kLockedOrigin);
+    // Below that of an archive; a name counts for more than "*".
+    if (!moving.empty())
+      text += fmt::format("\nPackage: {}\nPin: release o={}\nPin-Priority: 100\n", fmt::join(moving, " "),
+                          kLockedOrigin);
+    workspace_.write("preferences", text);
   }
 
   // Still a source like any other, without precedence.

@@ -80,6 +80,23 @@ TEST(UnknownPackages, NamesAllOfThemOnce) {
   EXPECT_TRUE(unknown_packages("E: Unable to correct problems, you have held broken packages.\n").empty());
 }
 
+TEST(PackagesInTheWay, AreThoseThatOthersNeedInAnotherVersionElseWhoNeedsThem) {
+  const std::vector<std::string> locked = {"alpha", "liba", "libstdc++6"};
+  const std::string first =
+      "Reading package lists...\nalpha liba\nThe following packages have unmet dependencies:\n alpha : "
+      "Depends: "
+      "liba (>= 2) but 1 is to be installed\n         Depends: libstdc++6:amd64 (>= 13) but 12 is to be "
+      "installed\nE: Unable to correct problems, you have held broken packages.\n";
+  EXPECT_EQ(packages_in_the_way(first, locked), (std::vector<std::string>{"liba", "libstdc++6"}));
+  EXPECT_EQ(packages_in_the_way(first, {"alpha"}), (std::vector<std::string>{"alpha"}));
+  const std::string sentences =
+      "E: Unable to satisfy dependencies. Reached two conflicting assignments:\n   1. liba:amd64=1 is "
+      "selected "
+      "for install\n   2. beta:all=2 Depends liba (>= 2)\n";
+  EXPECT_EQ(packages_in_the_way(sentences, locked), (std::vector<std::string>{"liba"}));
+  EXPECT_TRUE(packages_in_the_way("E: Unable to locate package liba\n", locked).empty());
+}
+
 TEST(VirtualPackages, AreExplainedByWhoProvidesThem) {
   const std::string output =
       "Package awk is a virtual package provided by:\n  original-awk 1:20220912-2 (= 1)\n  mawk 1.3.4\n  "

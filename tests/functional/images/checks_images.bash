@@ -53,6 +53,18 @@ check_the_lock_decides_and_needs_no_network() {
   [ -n "$digest" ] || fail "the lock does not name the index: $(cat karapace.lock)"
   cp karapace.lock new.lock
 
+  # A manifest that is pinned names the index of the lock, and the lock stays the one it is.
+  local id
+  id=$(sed -n 's/^env_id = "\(.*\)"/\1/p' karapace.lock)
+  run_it karapace pin --check
+  expect_equal "exit status for a tag" 1 "$status"
+  expect_success karapace pin
+  expect_contains "the pinned manifest" "image = \"oci:$registry/team/tool:1@sha256:$digest\"" "$(cat karapace.toml)"
+  expect_success karapace pin --check
+  expect_success karapace build --name it --locked --offline --json
+  expect_equal "env_id of the pinned manifest" "$id" "$(json_value env_id "$output")"
+  write_manifest karapace.toml "oci:$registry/team/tool:1" ""
+
   # The registry still has what the old lock names, and another store gets the same from it.
   cp old.lock karapace.lock
   KARAPACE_STORE=$PWD/other expect_success karapace build --name it --locked
@@ -225,6 +237,10 @@ check_image_servers_give_their_newest_build() {
   expect_contains "the lock" "url = \"https://images.linuxcontainers.org/images/toy/1/$arch/default/20260220_05%3A24/rootfs.tar.xz\"" "$lock"
   expect_equal "what a session sees" one "$(karapace exec it -- cat /etc/changed)"
   local streamed=$base
+  expect_success karapace pin --write-lock
+  expect_contains "the pinned manifest" "rootfs.tar.xz sha256=${sum%% *}\"" "$(cat karapace.toml)"
+  expect_success karapace build --name it --locked --offline --json
+  expect_equal "the layer of the pinned image" "$streamed" "$(json_value base_layer "$output")"
   afresh
   build rootfs:./one.tar
   expect_equal "the layer of the same files" "$streamed" "$base"

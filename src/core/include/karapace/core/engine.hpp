@@ -79,6 +79,34 @@ struct BundleImportOptions {
   std::string into;           // a directory for manifest and lock; empty: only the store changes
 };
 
+/// One thing that a new resolution would move.
+struct OutdatedItem {
+  std::string kind;  // "package", "base-package", or "base" for one that does not consist of packages
+  std::string name;  // of the package, or the image
+  std::string arch;
+  std::string locked;     // version; empty: it is new
+  std::string available;  // version; empty: it goes
+  std::string locked_sha256;
+  std::string available_sha256;
+};
+struct OutdatedResult {
+  std::string env_id;
+  std::string lock_path;
+  std::vector<OutdatedItem> items;  // the base first, then by name
+};
+
+struct PinOptions {
+  bool check = false;
+  bool write_lock = false;
+};
+struct PinResult {
+  std::string manifest_path;  // absolute
+  std::string base_image;
+  bool changed = false;   // the manifest was written
+  std::string lock_path;  // empty unless the lock was asked for
+  std::string env_id;
+};
+
 /// A build that may not or cannot download what it lacks.
 class MissingArtefacts : public Error {
  public:
@@ -250,6 +278,11 @@ class Engine {
   /// Brings the files of a bundle into the store. Everything in it is checked against its lock before any of
   /// it can be found. Throws InvalidInput if something is not what it should be.
   BundleResult import_bundle(const std::string& path, const BundleImportOptions& options);
+  /// What `update` would move in the lock, which must fit the manifest. Network; changes no lock.
+  OutdatedResult outdated(const std::string& manifest_path);
+  /// Gives base.image a name that says which bytes are meant: those of a lock that fits, else of what the
+  /// name means now. Conflict if `check` is given and it has none; Unsupported if there is none.
+  PinResult pin(const std::string& manifest_path, const PinOptions& options);
   /// Throws MissingArtefacts before anything is changed if it is offline and files are missing.
   BuildResult build(const std::string& manifest_path, const BuildOptions& options);
   /// Builds first; the environment this manifest had before gives its name, home and snapshots to the new

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What resolution moves and what not, and what it refuses, on a real Debian with a package archive of our own: its
+# packages have versions, dependencies and faults as a check needs them.
+
+# new_package NAME VERSION [DEPENDS]: one more file of the archive; it is in the index until `archive` is called again.
+new_package() {
+  local root=packages/$1_$2
+  mkdir -p "$root/DEBIAN" "$root/usr/share/$1" archive/pool
+  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: %s\n' "$1" "$2" "$1" \
+    > "$root/DEBIAN/control"
+  [ -z "${3:-}" ] || echo "Depends: $3" >> "$root/DEBIAN/control"
+  echo "$1 $2" > "$root/usr/share/$1/version"
+  dpkg-deb --root-owner-group -Znone -b "$root" "archive/pool/$1_$2_all.deb" > deb.log
+}
+
+# index NAME_VERSION...: what the archive says that it has.
+index() {
+  local package file
+  for package; do
+    file=pool/${package}_all.deb
+    dpkg-deb -f "archive/$file"
+    printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' "$file" "$(stat -c %s "archive/$file")" \
+      "$(sha256sum "archive/$file" | cut -d' ' -f1)"
+  done > archive/Packages
+  release
+}
+
+release() { # [MORE-FIELDS]
+  printf 'Origin: ours\nSuite: stable\nCodename: stable\nDate: %s\n%sSHA256:\n %s %s Packages\n' "$(date -Ru)" "${1:-}" \
+    "$(sha256sum archive/Packages | cut -d' ' -f1)" "$(stat -c %s archive/Packages)" > archive/Release
+}
+
+# A Debian whose only package archive is ours, in base.tar, and a store of its own. The archive has a name, because its
+# port is another one in each check; the server is the proxy that has the name.
+own_archive() {
+  if [ ! -s base.tar ]; then
+    write_manifest plain.toml debian/12 ''
+    expect_success karapace build plain.toml --name plain
+    expect_success karapace exec --root plain -- \
+      sh -c 'rm -rf /etc/apt/sources.list.d/* && echo "deb [trusted=yes] http://archive.test ./" > /etc/apt/sources.list'
+    expect_success karapace export plain -o base.tar
+    expect_success karapace destroy plain --yes
+  fi
+  store=$PWD/own-store
+  export KARAPACE_STORE=$store
+  rm -rf packages archive own.toml own.lock
+  mkdir archive
+}
+
+serve_archive() { # FAULTS...
+  serve archive "$@"
+  export http_proxy=http://127.0.0.1:$port
+}
+
+own_manifest() { write_manifest own.toml rootfs:./base.tar "$1"; }
+# "alpha 1 liba 1 ": what the lock has, in its order.
+locked_versions() {
+  awk '/^\[\[/ { here = ($0 == "[[resolved_packages]]") } here && /^(name|version) = / { gsub(/"/, "", $3); printf "%s ", $3 }' own.lock
+}
+
+check_a_lock_moves_only_what_it_must() {
+  own_archive
+  new_package alpha 1 liba
+  new_package liba 1
+  new_package gamma 1 "liba (= 1)"
+  index alpha_1 liba_1 gamma_1
+  serve_archive
+  own_manifest '"alpha", "gamma"'
+  expect_success karapace fetch own.toml
+  expect_equal "the first lock" "alpha 1 gamma 1 liba 1 " "$(locked_versions)"
+  expect_equal "the status at once" current "$(json_value status "$(karapace outdated own.toml --json)")"
+
+  # The archive has everything newer and nothing else any more. A package that is added brings its own closure only.
+  new_package alpha 2 "liba (>= 2)"
+  new_package liba 2
+  new_package gamma 2 "liba (= 2)"
+  new_package beta 2 "libb, liba"
+  new_package libb 2
+  index alpha_2 liba_2 gamma_2 beta_2 libb_2
+  cp own.lock before.lock
+  own_manifest '"alpha", "beta", "gamma"'
+  expect_success karapace fetch own.toml
+  expect_equal "the lock with beta" "alpha 1 beta 2 gamma 1 liba 1 libb 2 " "$(locked_versions)"
+  expect_diff_of_blocks before.lock own.lock beta libb
+
+  run_it karapace outdated own.toml --json --check
+  expect_equal "exit status with something outdated" 1 "$status"
+  expect_equal "what is outdated" "alpha gamma liba " "$(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' <<< "$output" | tr '\n' ' ')"
+  expect_equal "what there is" 2 "$(json_value available "$output")"
+
+  # Of two that are newer only the one that was named moves; it takes along what it cannot do without, and that again.
+  new_package beta 3 libb
+  new_package libb 3
+  index alpha_2 liba_2 gamma_2 beta_3 libb_3
+  expect_success karapace build own.toml --update=beta --name own
+  expect_equal "the lock after --update=beta" "alpha 1 beta 3 gamma 1 liba 1 libb 2 " "$(locked_versions)"
+  expect_success karapace build own.toml --update=alpha --name own
+  expect_equal "the lock after --update=alpha" "alpha 2 beta 3 gamma 2 liba 2 libb 2 " "$(locked_versions)"
+  expect_equal "what is installed" "alpha 2" "$(karapace exec own -- cat /usr/share/alpha/version)"
+  expect_success karapace destroy own --yes
+  stop_server
+}
+
+# expect_diff_of_blocks OLD NEW NAME...: what a person sees in the diff of a pull request: new blocks, and digests.
+expect_diff_of_blocks() {
+  local old=$1 new=$2 lines
+  shift 2
+  lines=$(git diff --no-index -U0 "$old" "$new") || true
+  expect_equal "new blocks in the lock" "$* " "$(sed -n 's/^+name = "\(.*\)"$/\1/p' <<< "$lines" | tr '\n' ' ')"
+  expect_equal "lines of the old lock that changed" "-checksum -env_id -short_id " \
+    "$(grep '^-[^-]' <<< "$lines" | grep -v '^-dependency_layer ' | cut -d' ' -f1 | sort -u | tr '\n' ' ')"
+}
