@@ -9,12 +9,23 @@
 #include <utility>
 
 #include "impl.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
 
 namespace karapace::core {
 
 std::string directory_of(const std::string& absolute) {
   return std::filesystem::path(absolute).parent_path().string();
+}
+
+void require_owner(const store::StoreLayout& layout, uid_t user) {
+  const uid_t owner = stat_fd(layout.store()).st_uid;
+  if (owner == user) return;
+  throw Error(ErrorCode::PermissionDenied,
+              fmt::format("the store {} belongs to user {}, and you are user {}",
+                          printable(layout.root_path()), owner, user),
+              "run this as its owner, who could not read what you write there, or use a store of your own "
+              "(--store)");
 }
 
 store::StoreLayout& Engine::Impl::open() {
@@ -57,7 +68,9 @@ Engine::Engine(std::string store_root, Access access, ProgressSink& progress, Ca
     : impl_(new Impl{std::move(store_root), access, progress, cancel, std::nullopt,
                      std::chrono::steady_clock::now()}) {
   impl_->layout = store::StoreLayout::open_existing(impl_->root);
-  if (access == Access::Write) impl_->recover();
+  if (access != Access::Write || !impl_->layout) return;
+  require_owner(*impl_->layout, ::geteuid());
+  impl_->recover();
 }
 
 Engine::~Engine() = default;

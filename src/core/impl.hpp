@@ -2,6 +2,8 @@
 // What the use cases of the engine share.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <optional>
 #include <set>
@@ -38,6 +40,10 @@ struct Engine::Impl {
   /// A tree that somebody removed is made again from its objects.
   void ensure_trees(const std::vector<std::string>& layers, std::string_view ownership_name);
 };
+
+/// Throws PermissionDenied if the store is not that of `user`: its owner could not read what another one
+/// writes.
+void require_owner(const store::StoreLayout& layout, uid_t user);
 
 /// An environment under its lock, with no session in it and none that can start.
 struct LockedEnvironment {

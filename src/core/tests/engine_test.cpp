@@ -3,6 +3,7 @@
 #include "karapace/core/engine.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "../impl.hpp"
 #include "karapace/base/clock.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
@@ -76,6 +78,19 @@ TEST_F(EngineTest, BuildWritesLockAndRecordAndIsBuilt) {
   ASSERT_EQ(list.environments.size(), 1U);
   EXPECT_EQ(list.environments[0].state, store::EnvState::Built);
   EXPECT_EQ(list.environments[0].record.dependency_layers.size(), 1U);
+}
+
+TEST_F(EngineTest, StoreOfSomebodyElseIsNotWrittenTo) {
+  const auto manifest = write_manifest("karapace.toml", "");
+  build(manifest);
+  require_owner(engine().store(), ::geteuid());
+  EXPECT_EQ(code_of([&] { require_owner(engine().store(), ::geteuid() + 1); }), ErrorCode::PermissionDenied);
+  // Only root can make it so, and only root would be let in.
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown((directory_ / "store" / "store").c_str(), 12345, 12345), 0);
+  EXPECT_EQ(code_of([&] { build(manifest); }), ErrorCode::PermissionDenied);
+  EXPECT_NE(last_message_.find("user 12345"), std::string::npos) << last_message_;
+  EXPECT_EQ(engine(Access::Read).list().environments.size(), 1U);
 }
 
 TEST_F(EngineTest, SecondBuildChangesNothing) {
