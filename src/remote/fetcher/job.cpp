@@ -97,7 +97,7 @@ Job::Next Job::try_later(const Outcome& outcome) {
   if (part_->size() >= progress_mark_ + kProgressBytes) attempts_ = 0;
   progress_mark_ = part_->size();
   if (attempts_++ >= options_->retries)
-    fail(fmt::format("{} (tried {} times)", outcome.detail, attempts_), kTryAgain);
+    fail(fmt::format("{} (tried {} times)", outcome.detail, attempts_), kTryAgain, 0, ErrorCode::Unavailable);
   auto pause = options_->retry_delay * (1U << std::min(attempts_ - 1, 16U));
   if (outcome.retry_after) pause = std::max<std::chrono::milliseconds>(pause, *outcome.retry_after);
   not_before_ = Clock::now() + std::min(pause, options_->max_retry_delay);
@@ -110,8 +110,9 @@ void Job::close(FdRef downloads) {
   part_.reset();
 }
 
-void Job::fail(const std::string& reason, std::string fix, long status) const {
-  throw HttpError(fmt::format("cannot download {} from {}: {}", file_->label, shown_url(file_->url),
+void Job::fail(const std::string& reason, std::string fix, long status, ErrorCode code) const {
+  throw HttpError(code,
+                  fmt::format("cannot download {} from {}: {}", file_->label, shown_url(file_->url),
                               printable(reason, 600)),
                   std::move(fix), status);
 }

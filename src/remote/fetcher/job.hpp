@@ -19,8 +19,8 @@ using Clock = std::chrono::steady_clock;
 /// What a server answered is why a download fails.
 class HttpError : public Error {
  public:
-  HttpError(std::string message, std::string fix, long status)
-      : Error(ErrorCode::InvalidInput, std::move(message), std::move(fix)), status_(status) {}
+  HttpError(ErrorCode code, std::string message, std::string fix, long status)
+      : Error(code, std::move(message), std::move(fix)), status_(status) {}
   [[nodiscard]] long status() const noexcept { return status_; }
 
  private:
@@ -66,7 +66,8 @@ class Job {
   [[nodiscard]] Next try_later(const Outcome& outcome);
   void go_to_origin();
   [[nodiscard]] Next redirect(const std::string& location);
-  [[noreturn]] void fail(const std::string& reason, std::string fix, long status = 0) const;
+  [[noreturn]] void fail(const std::string& reason, std::string fix, long status = 0,
+                         ErrorCode code = ErrorCode::InvalidInput) const;
 
   const remote::Download* file_;
   const remote::FetchOptions* options_;

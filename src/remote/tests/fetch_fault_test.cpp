@@ -127,7 +127,7 @@ TEST_F(FetchTest, BusyServerIsAskedAgain) {
 TEST_F(FetchTest, BusyServerIsGivenUpAfterTheRetries) {
   const Download file = serve("/one", "one");
   server_.set_fault("/one", {.kind = Kind::Unavailable});
-  EXPECT_TRUE(contains(fetch_error({file}).message(), "503"));
+  EXPECT_TRUE(contains(fetch_error({file}, ErrorCode::Unavailable).message(), "503"));
   EXPECT_EQ(server_.requests().size(), options_.retries + 1);
 }
 
@@ -144,7 +144,7 @@ TEST_F(FetchTest, DroppedConnectionIsContinuedWhereItBroke) {
 TEST_F(FetchTest, ConnectionThatKeepsBreakingIsGivenUpAndItsPartKept) {
   const Download file = serve("/one", some_bytes(64 * 1024));
   server_.set_fault("/one", {.kind = Kind::DropMidway});
-  fetch_error({file});
+  fetch_error({file}, ErrorCode::Unavailable);
   EXPECT_EQ(server_.requests().size(), options_.retries + 1);
   EXPECT_GT(part_size(file), 32U * 1024);
 }
@@ -152,7 +152,7 @@ TEST_F(FetchTest, ConnectionThatKeepsBreakingIsGivenUpAndItsPartKept) {
 TEST_F(FetchTest, ServerThatHangsUpIsAnErrorNotAnEndlessLoop) {
   const Download file = serve("/one", "one");
   server_.set_fault("/one", {.kind = Kind::DropAtOnce});
-  fetch_error({file});
+  fetch_error({file}, ErrorCode::Unavailable);
   EXPECT_FALSE(has_part(file));
 }
 
@@ -162,7 +162,7 @@ TEST_F(FetchTest, RefusedConnectionIsAnError) {
     const test::HttpTestServer gone;
     file.url = gone.url("/one");
   }
-  EXPECT_TRUE(contains(fetch_error({file}).fix(), "network"));
+  EXPECT_TRUE(contains(fetch_error({file}, ErrorCode::Unavailable).fix(), "network"));
 }
 
 TEST_F(FetchTest, SilentServerIsGivenUp) {
@@ -170,7 +170,7 @@ TEST_F(FetchTest, SilentServerIsGivenUp) {
   server_.set_fault("/one", {.kind = Kind::StallMidway});
   options_.stall_timeout = std::chrono::milliseconds(300);
   options_.retries = 0;
-  EXPECT_TRUE(contains(fetch_error({file}).message(), "no bytes for 1 s"));
+  EXPECT_TRUE(contains(fetch_error({file}, ErrorCode::Unavailable).message(), "no bytes for 1 s"));
 }
 
 TEST_F(FetchTest, RedirectToAnotherServerIsFollowed) {
