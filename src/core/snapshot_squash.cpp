@@ -51,8 +51,8 @@ void squash(Engine::Impl& engine, LockedEnvironment& locked) {
   std::vector<store::IndexEntry> merged;
   for (std::size_t i = stack.size() - count; i < stack.size(); ++i) {
     engine.cancel.check();
-    const auto entries = load_entries(layout, layers.load(Digest::parse(stack[i])));
-    merged = merged.empty() ? entries : store::merge_layers(std::move(merged), entries);
+    auto entries = load_entries(layout, layers.load(Digest::parse(stack[i])));
+    merged = merged.empty() ? std::move(entries) : store::merge_layers(std::move(merged), std::move(entries));
   }
   const std::string index = store::encode_index(merged);
   const std::string mtimes = store::encode_mtimes(merged);

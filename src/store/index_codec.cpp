@@ -449,10 +449,14 @@ bool IndexReader::next(IndexEntry& entry) {
 
 namespace {
 
-std::vector<IndexEntry> read_all(IndexReader reader, std::uint64_t bytes) {
+std::uint64_t plausible_count(const IndexReader& reader, std::uint64_t bytes) {
   constexpr std::uint64_t kUsualBytes = 16;
+  return std::min(reader.count(), bytes / kUsualBytes + 1);
+}
+
+std::vector<IndexEntry> read_all(IndexReader reader, std::uint64_t capacity) {
   std::vector<IndexEntry> entries;
-  entries.reserve(static_cast<std::size_t>(std::min(reader.count(), bytes / kUsualBytes + 1)));
+  entries.reserve(static_cast<std::size_t>(capacity));
   for (IndexEntry entry; reader.next(entry);) entries.push_back(std::move(entry));
   return entries;
 }
@@ -460,11 +464,17 @@ std::vector<IndexEntry> read_all(IndexReader reader, std::uint64_t bytes) {
 }  // namespace
 
 std::vector<IndexEntry> decode_index(std::string_view bytes) {
-  return read_all(IndexReader(bytes), bytes.size());
+  IndexReader reader(bytes);
+  const std::uint64_t count = plausible_count(reader, bytes.size());
+  return read_all(std::move(reader), count);
 }
 
-std::vector<IndexEntry> read_index(FdRef file) {
-  return read_all(IndexReader(file), static_cast<std::uint64_t>(stat_fd(file).st_size));
+std::uint64_t plausible_count(FdRef file) {
+  return plausible_count(IndexReader(file), static_cast<std::uint64_t>(stat_fd(file).st_size));
+}
+
+std::vector<IndexEntry> read_index(FdRef file, std::uint64_t room) {
+  return read_all(IndexReader(file), plausible_count(file) + room);
 }
 
 std::string encode_mtimes(const std::vector<IndexEntry>& entries) {

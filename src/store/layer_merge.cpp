@@ -2,70 +2,125 @@
 #include "karapace/store/layer_merge.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
-#include "by_path.hpp"
+#include "karapace/base/error.hpp"
 
 namespace karapace::store {
 namespace {
+
+using Entries = std::vector<IndexEntry>;
+
+constexpr auto kByPath = [](const IndexEntry& entry) { return entry.path.view(); };
 
 std::string_view parent_of(std::string_view path) {
   const auto slash = path.rfind('/');
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-/// Whether an upper entry at a directory on the way to `path` closes the view.
-bool is_hidden(std::string_view path, const ByPath& upper) {
-  while (!path.empty()) {
-    path = parent_of(path);
-    const auto found = upper.find(path);
-    if (found == upper.end()) continue;
-    if (found->second->type != EntryType::Directory || found->second->opaque) return true;
+Entries::const_iterator find(const Entries& sorted, std::string_view path) {
+  const auto at = std::ranges::lower_bound(sorted, path, {}, kByPath);
+  return at != sorted.end() && at->path == path ? at : sorted.end();
+}
+
+/// Whether an entry of `upper` at a directory on the way to a path closes the view. Neighbours have the same
+/// parent, so the last answer is kept.
+class Cover {
+ public:
+  explicit Cover(const Entries& upper) : upper_(upper) {}
+
+  bool hides(std::string_view path) {
+    if (path.empty()) return false;
+    const std::string_view parent = parent_of(path);
+    if (!known_ || parent != parent_) {
+      parent_ = parent;
+      hides_ = is_closed(parent);
+      known_ = true;
+    }
+    return hides_;
   }
-  return false;
+
+ private:
+  [[nodiscard]] bool is_closed(std::string_view directory) const {
+    for (;;) {
+      const auto found = find(upper_, directory);
+      if (found != upper_.end() && (found->type != EntryType::Directory || found->opaque)) return true;
+      if (directory.empty()) return false;
+      directory = parent_of(directory);
+    }
+  }
+
+  const Entries& upper_;
+  std::string_view parent_;  // within an entry
+  bool known_ = false;
+  bool hides_ = false;
+};
+
+struct View {
+  std::vector<bool> kept;    // of the lower entries
+  std::vector<bool> opaque;  // upper directories that end the way down because of what they cover
+};
+
+View look_through(const Entries& lower, const Entries& upper) {
+  View view{std::vector<bool>(lower.size()), std::vector<bool>(upper.size())};
+  Cover cover(upper);
+  std::size_t above = 0;
+  for (std::size_t i = 0; i < lower.size(); ++i) {
+    const IndexEntry& old = lower[i];
+    while (above < upper.size() && upper[above].path < old.path) ++above;
+    const bool hidden = cover.hides(old.path);
+    if (above == upper.size() || upper[above].path != old.path) {
+      view.kept[i] = !hidden;
+    } else if (upper[above].type == EntryType::Directory && !hidden) {
+      // What ends the way down in the lower layer must end it in the merged one.
+      view.opaque[above] = old.opaque || old.type != EntryType::Directory;
+    }
+  }
+  return view;
 }
 
 /// A hard-link group that lost its first name: the next one takes its place.
-void choose_new_heads(std::vector<IndexEntry>& kept, const std::vector<IndexEntry>& before) {
-  const ByPath old = by_path(before);
-  std::unordered_map<std::string_view, bool> is_kept;
-  for (const IndexEntry& entry : kept) is_kept.emplace(entry.path, true);
-  std::unordered_map<std::string, std::string> new_heads;
-  for (IndexEntry& entry : kept) {
-    if (entry.type != EntryType::HardLink || is_kept.contains(entry.link_target)) continue;
-    const auto [head, first] = new_heads.try_emplace(entry.link_target, entry.path);
+void choose_new_heads(Entries& lower, const std::vector<bool>& kept) {
+  std::unordered_map<std::size_t, std::size_t> new_heads;  // by the position of the lost one
+  for (std::size_t i = 0; i < lower.size(); ++i) {
+    IndexEntry& entry = lower[i];
+    if (!kept[i] || entry.type != EntryType::HardLink) continue;
+    const auto target = find(lower, entry.link_target);
+    KARAPACE_ASSERT(target != lower.end());
+    const auto lost = static_cast<std::size_t>(target - lower.begin());
+    if (kept[lost]) continue;
+    const auto [head, first] = new_heads.try_emplace(lost, i);
     if (!first) {
-      entry.link_target = head->second;
+      entry.link_target = lower[head->second].path;
       continue;
     }
-    PackedBytes path = std::move(entry.path);  // keeps its bytes where they are: is_kept looks at them
-    entry = *old.at(head->first);
+    PackedBytes path = std::move(entry.path);
+    entry = lower[lost];
     entry.path = std::move(path);
   }
 }
 
 }  // namespace
 
-std::vector<IndexEntry> merge_layers(const std::vector<IndexEntry>& lower,
-                                     const std::vector<IndexEntry>& upper) {
-  const ByPath above = by_path(upper);
-  const ByPath below = by_path(lower);
-  std::vector<IndexEntry> result;
-  for (const IndexEntry& entry : lower) {
-    if (!above.contains(entry.path) && !is_hidden(entry.path, above)) result.push_back(entry);
+std::vector<IndexEntry> merge_layers(std::vector<IndexEntry> lower, std::vector<IndexEntry> upper) {
+  KARAPACE_ASSERT(std::ranges::is_sorted(lower, {}, kByPath) && std::ranges::is_sorted(upper, {}, kByPath));
+  const View view = look_through(lower, upper);
+  choose_new_heads(lower, view.kept);
+  for (std::size_t i = 0; i < upper.size(); ++i) upper[i].opaque = upper[i].opaque || view.opaque[i];
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < lower.size(); ++i) {
+    if (!view.kept[i]) continue;
+    if (count != i) lower[count] = std::move(lower[i]);
+    ++count;
   }
-  choose_new_heads(result, lower);
-  for (const IndexEntry& entry : upper) {
-    result.push_back(entry);
-    if (entry.type != EntryType::Directory) continue;
-    const auto covered = below.find(entry.path);
-    if (covered == below.end() || is_hidden(entry.path, above)) continue;
-    // What ends the way down in the lower layer must end it in the merged one.
-    const IndexEntry& old = *covered->second;
-    result.back().opaque = entry.opaque || old.opaque || old.type != EntryType::Directory;
-  }
-  std::ranges::sort(result, {}, &IndexEntry::path);
-  return result;
+  lower.resize(count);
+  // The larger one stays where it is: there may be millions.
+  if (lower.size() > upper.size()) lower.swap(upper);
+  const auto middle = static_cast<std::ptrdiff_t>(upper.size());
+  upper.insert(upper.end(), std::make_move_iterator(lower.begin()), std::make_move_iterator(lower.end()));
+  std::ranges::inplace_merge(upper, upper.begin() + middle, {}, kByPath);
+  return upper;
 }
 
 std::vector<IndexEntry> visible_tree(std::vector<IndexEntry> layer) {

@@ -240,8 +240,8 @@ UniqueFd open_object(FdRef objects, const Digest& digest) {
 }
 
 std::vector<store::IndexEntry> load_entries(FdRef objects, const std::string& index,
-                                            const std::string& mtimes) {
-  auto entries = store::read_index(open_object(objects, Digest::parse(index)));
+                                            const std::string& mtimes, std::uint64_t room = 0) {
+  auto entries = store::read_index(open_object(objects, Digest::parse(index)), room);
   store::apply_mtimes(entries, load_object(objects, mtimes));
   return entries;
 }
@@ -345,22 +345,34 @@ Json tree_sizes(const Job& job) {
   return {{"own", sizes.own}, {"linked", std::move(linked)}};
 }
 
+/// What the layers show together, bottom first. They are merged within the largest of them.
+std::vector<store::IndexEntry> load_stack(FdRef objects, const Json& layers) {
+  std::uint64_t room = 0;
+  for (const Json& layer : layers) {
+    const std::string index = Digest::parse(layer.at(0).get<std::string>()).hex();
+    room += store::plausible_count(open_beneath(objects, index, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  }
+  std::vector<store::IndexEntry> stack;
+  for (const Json& layer : layers) {
+    auto entries =
+        load_entries(objects, layer.at(0).get<std::string>(), layer.at(1).get<std::string>(), room);
+    stack = stack.empty() ? std::move(entries) : store::merge_layers(std::move(stack), std::move(entries));
+  }
+  return stack;
+}
+
 Json export_files(const Job& job) {
   const UniqueFd objects = open_directory(job.store, "store/objects");
   UniqueFd upper;
   ExportSource source{.entries = {}, .in_upper = {}, .upper = &upper, .objects = objects};
-  for (const Json& layer : job.request.at("layers")) {
-    auto entries = load_entries(objects, layer.at(0).get<std::string>(), layer.at(1).get<std::string>());
-    source.entries =
-        source.entries.empty() ? std::move(entries) : store::merge_layers(source.entries, entries);
-  }
+  source.entries = load_stack(objects, job.request.at("layers"));
   if (const std::string path = job.text("upper"); !path.empty()) {
     upper = open_directory(job.store, path);
     std::vector<std::string> left_out;  // sockets
-    const auto entries = store::scan_tree(upper, job.flat, false, 1, job.cancel, &left_out);
+    auto entries = store::scan_tree(upper, job.flat, false, 1, job.cancel, &left_out);
     for (const std::string& name : left_out) job.progress.note("left out, not a file: " + printable(name));
     for (const store::IndexEntry& entry : entries) source.in_upper.insert(entry.path);
-    source.entries = store::merge_layers(source.entries, entries);
+    source.entries = store::merge_layers(std::move(source.entries), std::move(entries));
   }
   if (!job.request.at("delta").get<bool>()) source.entries = store::visible_tree(std::move(source.entries));
   const FdRef output = inherited(job.request, "output_fd");

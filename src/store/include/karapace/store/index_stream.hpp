@@ -48,7 +48,9 @@ class IndexReader {
   std::unique_ptr<State> state_;
 };
 
-/// decode_index of a file.
-[[nodiscard]] std::vector<IndexEntry> read_index(FdRef file);
+/// How many entries a file says it has, but no more than its size allows: it may be damaged.
+[[nodiscard]] std::uint64_t plausible_count(FdRef file);
+/// decode_index of a file. The result has capacity for `room` more entries.
+[[nodiscard]] std::vector<IndexEntry> read_index(FdRef file, std::uint64_t room = 0);
 
 }  // namespace karapace::store
