@@ -30,13 +30,19 @@ std::string read_text(const fs::path& path) {
 }
 
 class EngineTest : public testing::Test {
- protected:
-  EngineTest() : directory_(fs::temp_directory_path() / ("karapace-engine-" + random_hex(8))) {
-    fs::create_directories(directory_ / "project");
-  }
+ public:
+  EngineTest(const EngineTest&) = delete;
+  EngineTest& operator=(const EngineTest&) = delete;
+  EngineTest(EngineTest&&) = delete;
+  EngineTest& operator=(EngineTest&&) = delete;
   ~EngineTest() override {
     std::error_code ignored;
     fs::remove_all(directory_, ignored);
+  }
+
+ protected:
+  EngineTest() : directory_(fs::temp_directory_path() / ("karapace-engine-" + random_hex(8))) {
+    fs::create_directories(directory_ / "project");
   }
 
   std::string write_manifest(const std::string& name, const std::string& packages,

@@ -60,9 +60,15 @@ class RecordingProgress final : public ProgressSink {
 [[nodiscard]] std::string fetch_program();
 
 class FetchTest : public testing::Test {
+ public:
+  FetchTest(const FetchTest&) = delete;
+  FetchTest& operator=(const FetchTest&) = delete;
+  FetchTest(FetchTest&&) = delete;
+  FetchTest& operator=(FetchTest&&) = delete;
+  ~FetchTest() override;
+
  protected:
   FetchTest();
-  ~FetchTest() override;
 
   /// Serves `content` at `path` and declares it.
   Download serve(const std::string& path, const std::string& content);
