@@ -108,7 +108,7 @@ check_killed_builds_leave_nothing() {
   RANDOM=$seed
   echo "seed $seed (KARAPACE_REAL_SEED repeats it)"
   # One build in peace says how long the others may live. Each round wants another set of packages, so there is work.
-  local all=(hello bc dc sl tree pv jq less file patch unzip zip rsync ed time bsdextrautils xxd whois dos2unix moreutils
+  local all=(bc dc sl tree pv jq less file patch unzip zip rsync ed time bsdextrautils xxd whois dos2unix moreutils
     colordiff)
   begin=$(date +%s%3N)
   write_manifest killed.toml debian/12 '"cowsay"'
