@@ -56,14 +56,24 @@ Digest Digest::parse(std::string_view hex) {
   return Digest(bytes);
 }
 
-std::string Digest::hex() const {
+Digest::Hex Digest::digits() const noexcept {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string text(2 * kSize, '0');
+  Hex text{};
   for (std::size_t i = 0; i < kSize; ++i) {
     text[2 * i] = kHex[bytes_[i] >> 4U];
     text[2 * i + 1] = kHex[bytes_[i] & 0x0FU];
   }
   return text;
+}
+
+std::string Digest::hex() const {
+  const Hex text = digits();
+  return {text.data(), text.size()};
+}
+
+bool Digest::has_hex(std::string_view text) const noexcept {
+  const Hex own = digits();
+  return text == std::string_view(own.data(), own.size());
 }
 
 struct Hasher::State {
@@ -89,10 +99,15 @@ Digest Hasher::finish() const {
 
 void Hasher::reset() { blake3_hasher_reset(&state_->hasher); }
 
-Digest hash_bytes(std::string_view bytes) {
-  Hasher hasher;
-  hasher.update(bytes);
-  return hasher.finish();
+Digest hash_bytes(std::string_view bytes) { return hash_pieces({bytes}); }
+
+Digest hash_pieces(std::initializer_list<std::string_view> pieces) {
+  blake3_hasher hasher;
+  blake3_hasher_init(&hasher);
+  for (const std::string_view piece : pieces) blake3_hasher_update(&hasher, piece.data(), piece.size());
+  std::array<std::uint8_t, Digest::kSize> bytes{};
+  blake3_hasher_finalize(&hasher, bytes.data(), bytes.size());
+  return Digest(bytes);
 }
 
 Digest hash_file(FdRef file) {

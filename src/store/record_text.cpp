@@ -16,12 +16,7 @@ constexpr ChecksumForm kForm{",\n  \"checksum\": \"", "\n}"};
 constexpr std::size_t kHexDigits = 2 * Digest::kSize;
 constexpr char kQuote = '"';
 
-Digest checksum_of(std::string_view body, std::string_view close) {
-  Hasher hasher;
-  hasher.update(body);
-  hasher.update(close);
-  return hasher.finish();
-}
+Digest checksum_of(std::string_view body, std::string_view close) { return hash_pieces({body, close}); }
 
 }  // namespace
 
@@ -42,8 +37,8 @@ std::string_view check_checksum(std::string_view text, const ChecksumForm& form,
   const bool has_one = !body.empty() && tail.starts_with(form.before) && tail.ends_with(form.close) &&
                        tail[form.before.size() + kHexDigits] == kQuote;
   if (!has_one) throw CorruptError(what, "a text with a checksum", "none");
-  if (const std::string found = checksum_of(body, form.close).hex(); stored != found)
-    throw CorruptError(what, std::string(printable(stored)), found);
+  if (const Digest found = checksum_of(body, form.close); !found.has_hex(stored))
+    throw CorruptError(what, std::string(printable(stored)), found.hex());
   return body;
 }
 

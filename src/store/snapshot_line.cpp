@@ -21,6 +21,8 @@ namespace {
 
 constexpr ChecksumForm kForm{",\"checksum\":\"", "}"};
 constexpr std::size_t kMaxLayers = 501;  // 500 and a base
+constexpr std::string_view kCommit = "commit";
+constexpr std::string_view kSafety = "safety";
 constexpr std::string_view kIdDomain = "karapace snapshot v1\n";
 
 void check(bool good, const char* problem) {
@@ -28,8 +30,8 @@ void check(bool good, const char* problem) {
 }
 
 SnapshotKind parse_kind(std::string_view text) {
-  if (text == "commit") return SnapshotKind::Commit;
-  check(text == "safety", "the kind is neither commit nor safety");
+  if (text == kCommit) return SnapshotKind::Commit;
+  check(text == kSafety, "the kind is neither commit nor safety");
   return SnapshotKind::Safety;
 }
 
@@ -85,60 +87,84 @@ std::string identity_of(const SnapshotRecord& snapshot, std::string_view stack) 
   return fmt::format("{},\"layers\":{},{}", leading_members(snapshot), stack, trailing_members(snapshot));
 }
 
-std::string id_of(std::string_view members) {
-  Hasher hasher;
-  hasher.update(kIdDomain);
-  hasher.update(members);
-  return hasher.finish().hex();
-}
+std::string id_of(std::string_view members) { return hash_pieces({kIdDomain, members}).hex(); }
 
-/// Reads what make_snapshot_line wrote before the checksum, and says no to everything else.
+/// What a line says of itself before anybody believes it.
+struct Heading {
+  SnapshotRecord snapshot;
+  std::string stack;        // digest of what stands behind the object; empty if the stack is a member
+  std::string_view object;  // with its checksum
+};
+
+/// Reads what make_snapshot_line wrote, and says no to everything else. Where the object ends follows from
+/// reading it: to look for it would be another pass over the line.
 class Scanner {
  public:
-  explicit Scanner(std::string_view text) : text_(text) {}
+  explicit Scanner(std::string_view line) : line_(line), rest_(line) {}
 
-  bool read(SnapshotRecord& snapshot, std::string& stack) {
-    std::string kind;
+  bool read(Heading& heading) {
+    SnapshotRecord& snapshot = heading.snapshot;
+    std::string_view kind;
     if (!take("{\"id\":") || !string(snapshot.id)) return false;
     if (!take(",\"parent\":")) return false;
     if (!take("null") && !string(snapshot.parent.emplace())) return false;
     if (!take(",\"layer\":") || !string(snapshot.layer)) return false;
     if (!take(",\"ownership\":") || !string(snapshot.ownership)) return false;
-    if (!take(",\"kind\":") || !string(kind)) return false;
+    if (!take(",\"kind\":") || !view(kind)) return false;
     if (!take(",\"message\":") || !string(snapshot.message)) return false;
     if (!take(",\"created_at\":") || !string(snapshot.created_at)) return false;
     if (!take(",\"entries\":") || !number(snapshot.entries)) return false;
     if (!take(",\"bytes\":") || !number(snapshot.bytes)) return false;
-    if (!take(",\"stack\":") || !string(stack) || !text_.empty()) return false;
-    snapshot.kind = parse_kind(kind);
+    if (!take(",\"stack\":") || !string(heading.stack)) return false;
+    std::string_view checksum;
+    if (!take(kForm.before) || !digits(checksum) || !take(kForm.close)) return false;
+    if (kind != kCommit && kind != kSafety) return false;
+    snapshot.kind = kind == kCommit ? SnapshotKind::Commit : SnapshotKind::Safety;
+    heading.object = line_.substr(0, line_.size() - rest_.size());
     return true;
   }
 
  private:
-  bool take(std::string_view what) {
-    if (!text_.starts_with(what)) return false;
-    text_.remove_prefix(what.size());
+  /// Inline, so that the compiler compares with a known text of known length.
+  [[gnu::always_inline]] bool take(std::string_view what) {
+    if (!rest_.starts_with(what)) return false;
+    rest_.remove_prefix(what.size());
     return true;
   }
 
   /// Without escapes: a message that has one is for the JSON parser.
-  bool string(std::string& value) {
+  bool view(std::string_view& value) {
     if (!take("\"")) return false;
-    const std::size_t end = text_.find('"');
-    if (end == std::string_view::npos || text_.substr(0, end).contains('\\')) return false;
-    value.assign(text_.substr(0, end));
-    text_.remove_prefix(end + 1);
+    const std::size_t end = rest_.find('"');
+    if (end == std::string_view::npos) return false;
+    value = rest_.substr(0, end);
+    rest_.remove_prefix(end + 1);
+    return !value.contains('\\');
+  }
+
+  bool string(std::string& value) {
+    std::string_view found;
+    if (!view(found)) return false;
+    value.assign(found);
+    return true;
+  }
+
+  bool digits(std::string_view& value) {
+    if (rest_.size() < 2 * Digest::kSize + 1 || rest_[2 * Digest::kSize] != '"') return false;
+    value = rest_.substr(0, 2 * Digest::kSize);
+    rest_.remove_prefix(value.size() + 1);
     return true;
   }
 
   bool number(std::uint64_t& value) {
-    const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
+    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
     if (error != std::errc{}) return false;
-    text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
+    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
     return true;
   }
 
-  std::string_view text_;
+  std::string_view line_;
+  std::string_view rest_;
 };
 
 void read_layers(const Json& layers, SnapshotRecord& snapshot) {
@@ -151,7 +177,10 @@ void read_layers(const Json& layers, SnapshotRecord& snapshot) {
 
 /// What a scanner does not know: escapes, keys of a later version, and the lines of earlier ones, in which
 /// the stack is a member and needs no digest.
-void read_json(std::string_view object, std::string_view what, SnapshotRecord& snapshot, std::string& stack) {
+Heading read_json(std::string_view object, std::string_view what) {
+  Heading heading;
+  heading.object = object;
+  SnapshotRecord& snapshot = heading.snapshot;
   const Json json = parse_json(object, what);
   snapshot.id = require_hash(json, "id");
   if (const Json& parent = require(json, "parent"); !parent.is_null())
@@ -166,18 +195,26 @@ void read_json(std::string_view object, std::string_view what, SnapshotRecord& s
   if (json.contains("layers")) {
     read_layers(json["layers"], snapshot);
   } else {
-    stack = require_hash(json, "stack");
+    heading.stack = require_hash(json, "stack");
   }
+  return heading;
 }
 
-/// The object and what stands behind it. A quote within a string is escaped, so the first place that looks
+/// The object that a line begins with. A quote within a string is escaped, so the first place that looks
 /// like the checksum is it.
-std::pair<std::string_view, std::string_view> split_line(std::string_view line) {
+std::string_view find_object(std::string_view line) {
   const std::size_t checksum = line.find(kForm.before);
-  if (checksum == std::string_view::npos) return {line, {}};
-  const std::size_t end = checksum + kForm.before.size() + 2 * Digest::kSize + 1 + kForm.close.size();
-  if (end > line.size()) return {line, {}};
-  return {line.substr(0, end), line.substr(end)};
+  if (checksum == std::string_view::npos) return line;
+  return line.substr(0, checksum + kForm.before.size() + 2 * Digest::kSize + 1 + kForm.close.size());
+}
+
+/// With its checksum checked.
+Heading read_heading(std::string_view line, std::string_view what) {
+  Heading heading;
+  const bool scanned = Scanner(line).read(heading);
+  const std::string_view object = scanned ? heading.object : find_object(line);
+  static_cast<void>(check_checksum(object, kForm, what));
+  return scanned ? std::move(heading) : read_json(object, what);
 }
 
 void read_stack(std::string_view text, std::string_view digest, SnapshotRecord& snapshot) {
@@ -188,7 +225,7 @@ void read_stack(std::string_view text, std::string_view digest, SnapshotRecord& 
 }  // namespace
 
 std::string_view to_string(SnapshotKind kind) noexcept {
-  return kind == SnapshotKind::Commit ? "commit" : "safety";
+  return kind == SnapshotKind::Commit ? kCommit : kSafety;
 }
 
 std::string snapshot_id_of(const SnapshotRecord& snapshot) {
@@ -216,23 +253,20 @@ std::string make_snapshot_line(const SnapshotRecord& snapshot) {
 SnapshotRecord parse_snapshot_line(std::string_view line, std::string_view what, Stacks stacks) {
   if (line.size() >= kMaxSnapshotLineBytes)
     throw CorruptError(what, "a line of at most 64 KiB", "a longer one");
-  const auto [object, layers] = split_line(line);
-  const std::string_view body = check_checksum(object, kForm, what);
   try {
+    Heading heading = read_heading(line, what);
+    SnapshotRecord& snapshot = heading.snapshot;
+    const std::string_view layers = line.substr(heading.object.size());
     // Two lines with a damaged end between them are not one.
     check(!layers.contains('{'), "something follows the layers");
-    SnapshotRecord snapshot;
-    std::string stack;
-    if (!Scanner(body).read(snapshot, stack)) {
-      snapshot = {};
-      read_json(object, what, snapshot, stack);
-    }
-    check(stack.empty() == layers.empty(), "the layers are missing, or nothing says what they are");
-    if (stacks == Stacks::Read && !stack.empty()) read_stack(layers, stack, snapshot);
+    check(heading.stack.empty() == layers.empty(), "the layers are missing, or nothing says what they are");
+    if (stacks == Stacks::Read && !layers.empty()) read_stack(layers, heading.stack, snapshot);
     check(Digest::is_valid(snapshot.id), "the id is not a digest");
     check_heading(snapshot);
     if (stacks == Stacks::Read) check_stack(snapshot);
-    return snapshot;
+    return std::move(snapshot);
+  } catch (const CorruptError&) {
+    throw;
   } catch (const Error& error) {
     throw CorruptError(what, "a valid snapshot", error.message());
   }

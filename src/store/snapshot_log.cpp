@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <span>
@@ -176,6 +177,10 @@ SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
   SnapshotList result;
   const std::optional<UniqueFd> file = open_for_reading(env_id);
   if (!file) return result;
+  // What a line takes when snapshots have grown many; too little or too much only costs memory.
+  constexpr std::size_t kUsualLine = 1024;
+  result.snapshots.reserve(std::min<std::size_t>(static_cast<std::size_t>(stat_fd(*file).st_size), kMaxFile) /
+                           kUsualLine);
   std::size_t number = 0;
   visit_file(*file, env_id, stacks, [&](Line& line) {
     ++number;

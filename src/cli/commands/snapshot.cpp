@@ -40,18 +40,32 @@ OrderedJson snapshot_json(const store::SnapshotRecord& snapshot, const std::opti
                           {"tar_hash", snapshot.layer}});
 }
 
+void append_padded(std::string& text, std::string_view word, std::size_t width) {
+  if (word.size() < width) text.append(width - word.size(), ' ');
+  text += word;
+}
+
+/// Put together by hand: a list of hundreds is to take no longer than a list of one.
 std::string table(const std::vector<store::SnapshotRecord>& snapshots, const std::optional<std::string>& head,
                   bool colour) {
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kSizeWidth = 9;
   std::string text;
+  text.reserve(snapshots.size() * kLine);
   for (const store::SnapshotRecord& snapshot : snapshots) {
     const bool current = snapshot.id == head;
     const bool safety = snapshot.kind == store::SnapshotKind::Safety;
-    std::string time = snapshot.created_at.substr(0, 19);
+    std::string time = printable(std::string_view(snapshot.created_at).substr(0, 19));
     std::ranges::replace(time, 'T', ' ');
-    fmt::format_to(std::back_inserter(text), "{} {}  {}  {:>9}  {}{}{}\n", current ? "*" : " ",
-                   coloured(snapshot.id.substr(0, kShortId), current ? "1;33" : "33", colour),
-                   printable(time), size_text(snapshot.bytes), safety ? "(" : "", printable(snapshot.message),
-                   safety ? ")" : "");
+    text += current ? "* " : "  ";
+    text += coloured(std::string_view(snapshot.id).substr(0, kShortId), current ? "1;33" : "33", colour);
+    text += "  ";
+    text += time;
+    text += "  ";
+    append_padded(text, size_text(snapshot.bytes), kSizeWidth);
+    text += safety ? "  (" : "  ";
+    text += printable(snapshot.message);
+    text += safety ? ")\n" : "\n";
   }
   return text;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,10 +27,15 @@ class Digest {
   [[nodiscard]] static Digest parse(std::string_view hex);
   [[nodiscard]] static bool is_valid(std::string_view hex) noexcept;
   [[nodiscard]] std::string hex() const;
+  /// Whether hex() is `text`, without making it.
+  [[nodiscard]] bool has_hex(std::string_view text) const noexcept;
   [[nodiscard]] const std::array<std::uint8_t, kSize>& bytes() const noexcept { return bytes_; }
   auto operator<=>(const Digest&) const = default;  // NOLINT(modernize-use-nullptr): where it is used
 
  private:
+  using Hex = std::array<char, 2 * kSize>;
+  [[nodiscard]] Hex digits() const noexcept;
+
   std::array<std::uint8_t, kSize> bytes_{};
 };
 
@@ -53,6 +59,8 @@ class Hasher {
 };
 
 [[nodiscard]] Digest hash_bytes(std::string_view bytes);
+/// Of the pieces as one text.
+[[nodiscard]] Digest hash_pieces(std::initializer_list<std::string_view> pieces);
 /// Reads from the start to the end of `file` with a fixed buffer; the file offset does not move.
 [[nodiscard]] Digest hash_file(FdRef file);
 /// The same for a file that has, or had, `size` bytes: a small one is read by one call.
