@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <numeric>
@@ -24,6 +25,8 @@ namespace karapace::store {
 namespace {
 
 constexpr std::uint32_t kFilesPerBatch = 32;
+constexpr unsigned kWalkThreads = 2;
+constexpr std::size_t kEntriesAtOnce = 512;
 
 /// All names of one inode that has more than one.
 struct Names {
@@ -49,6 +52,7 @@ void take_attributes(IndexEntry& entry, const tree_io::FileInfo& info, bool flat
   entry.mtime_ns = info.mtime_ns;
 }
 
+/// Several threads look at directories; what they find goes into one list.
 class Walker {
  public:
   Walker(FdRef tree, const WalkOptions& options, const CancelToken& cancel)
@@ -60,64 +64,109 @@ class Walker {
     const tree_io::FileInfo info = tree_io::info_of(tree_);
     device_ = info.device;
     take_attributes(root, info, options_.flat);
-    add(std::move(root));
+    walk_.entries.push_back(std::move(root));
+    walk_.flags.push_back(NoFlags);
     directories_.push_back(0);
-    // Breadth first: one open directory at a time, however deep the tree is.
-    for (std::size_t next = 0; next < directories_.size(); ++next) {
-      cancel_.check();
-      visit(directories_[next]);
+    {
+      const unsigned threads = fault::in_lab() ? 1 : kWalkThreads;
+      std::vector<std::jthread> helpers;
+      for (unsigned i = 1; i < threads; ++i) helpers.emplace_back([this] { work(); });
+      work();
     }
+    if (failure_) std::rethrow_exception(failure_);
+    if (options_.unsupported != nullptr) std::ranges::sort(*options_.unsupported);
     group_hard_links();
     sort();
     return std::move(walk_);
   }
 
  private:
-  void add(IndexEntry entry) {
-    walk_.entries.push_back(std::move(entry));
-    walk_.flags.push_back(NoFlags);
+  /// What was found in a directory and is not in the list yet.
+  struct Found {
+    std::vector<IndexEntry> entries;
+    std::vector<tree_io::FileInfo> files;  // of the entries
+    std::vector<std::string> unsupported;
+  };
+
+  /// Breadth first: a thread has one open directory at a time, however deep the tree is.
+  void work() noexcept {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      ready_.wait(lock, [this] { return failure_ || next_ < directories_.size() || busy_ == 0; });
+      if (failure_ || next_ == directories_.size()) return;
+      const std::uint32_t index = directories_[next_++];
+      ++busy_;
+      try {
+        const std::string path(walk_.entries[index].path.view());
+        lock.unlock();
+        cancel_.check();
+        with_context([&] { return fmt::format("reading \"{}\"", printable(path)); },
+                     [&] { visit(index, path); });
+        lock.lock();
+      } catch (...) {
+        if (!lock.owns_lock()) lock.lock();
+        if (!failure_) failure_ = std::current_exception();
+      }
+      --busy_;
+      ready_.notify_all();
+    }
   }
 
-  void visit(std::uint32_t index) {
-    const std::string path(walk_.entries[index].path.view());
-    with_context([&] { return fmt::format("reading \"{}\"", printable(path)); },
-                 [&] {
-                   const UniqueFd dir = tree_io::open_tree_dir(tree_, path);
-                   SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
-                   walk_.entries[index].xattrs = std::move(xattrs.kept);
-                   walk_.entries[index].opaque = xattrs.opaque;
-                   if (!xattrs.dropped.empty()) walk_.flags[index] = HasNotes;
-                   for (const DirectoryEntry& entry : list_directory(dir)) visit_name(dir, path, entry.name);
-                 });
+  void visit(std::uint32_t index, const std::string& path) {
+    const UniqueFd dir = tree_io::open_tree_dir(tree_, path);
+    SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
+    {
+      const std::lock_guard guard(mutex_);
+      walk_.entries[index].xattrs = std::move(xattrs.kept);
+      walk_.entries[index].opaque = xattrs.opaque;
+      if (!xattrs.dropped.empty()) walk_.flags[index] = HasNotes;
+    }
+    Found found;
+    for (const DirectoryEntry& entry : list_directory(dir)) {
+      visit_name(dir, path, entry.name, found);
+      if (found.entries.size() == kEntriesAtOnce) add(found);
+    }
+    add(found);
   }
 
-  void visit_name(FdRef dir, const std::string& parent, const std::string& name) {
+  void visit_name(FdRef dir, const std::string& parent, const std::string& name, Found& found) const {
     const tree_io::FileInfo info = tree_io::info_at(dir, name);
     IndexEntry entry;
     const std::string path = parent.empty() ? name : parent + "/" + name;
     check_path(path);
     entry.path = path;
     if (info.device != device_) refuse(entry.path, "is on another file system", "Unmount it and try again.");
-    if (!describe_entry(dir, name, info, options_.flat, entry)) {
-      list_or_refuse(entry.path.str(), info);
-      return;
-    }
-    if (entry.type == EntryType::Directory) {
-      directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
-    } else if (entry.type != EntryType::Whiteout) {
-      note_links(info);
-    }
-    add(std::move(entry));
+    if (!describe_entry(dir, name, info, options_.flat, entry))
+      return list_or_refuse(entry.path.str(), info, found);
+    found.entries.push_back(std::move(entry));
+    found.files.push_back(info);
   }
 
-  void list_or_refuse(std::string path, const tree_io::FileInfo& info) {
+  void add(Found& found) {
+    const std::lock_guard guard(mutex_);
+    for (std::size_t i = 0; i < found.entries.size(); ++i) {
+      IndexEntry& entry = found.entries[i];
+      if (entry.type == EntryType::Directory) {
+        directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+        ready_.notify_one();
+      } else if (entry.type != EntryType::Whiteout) {
+        note_links(found.files[i]);
+      }
+      walk_.entries.push_back(std::move(entry));
+      walk_.flags.push_back(NoFlags);
+    }
+    for (std::string& path : found.unsupported) options_.unsupported->push_back(std::move(path));
+    found = {};
+  }
+
+  void list_or_refuse(std::string path, const tree_io::FileInfo& info, Found& found) const {
     if (options_.unsupported == nullptr) {
       refuse(path,
              S_ISSOCK(info.mode) ? "is a socket, which a layer cannot hold"
                                  : "is a device node, which a layer cannot hold",
              "Delete it and try again.");
     }
-    options_.unsupported->push_back(std::move(path));
+    found.unsupported.push_back(std::move(path));
   }
 
   static void check_path(const std::string& path) {
@@ -184,8 +233,13 @@ class Walker {
   WalkOptions options_;
   const CancelToken& cancel_;
   std::uint64_t device_ = 0;
+  std::mutex mutex_;  // of everything below, while there are threads
+  std::condition_variable ready_;
   Walk walk_;
   std::vector<std::uint32_t> directories_;
+  std::size_t next_ = 0;  // of directories_
+  unsigned busy_ = 0;     // threads that look at one
+  std::exception_ptr failure_;
   std::unordered_map<std::uint64_t, Names> names_;
 };
 
@@ -283,26 +337,27 @@ bool describe_entry(FdRef dir, const std::string& name, const tree_io::FileInfo&
 
 SplitXattrs split_xattrs(tree_io::Xattrs found, bool flat, const std::string& path) {
   SplitXattrs result;
-  for (auto& [key, value] : found) {
-    const std::string_view name = key;
+  for (auto& item : found) {
+    const std::string_view name = item.first;
     if (name.starts_with("user.overlay.overlay.")) {
       // How the overlay keeps what a program inside called user.overlay.*: content like any other.
-      result.kept.emplace_back(std::move(key), std::move(value));
+      result.kept.push_back(std::move(item));
     } else if (name == "user.overlay.redirect" || name == "user.overlay.metacopy") {
       refuse(path, "was written by an overlay with redirect_dir or metacopy and is not whole");
     } else if (name.starts_with("user.overlay.")) {
-      result.opaque = result.opaque || (name == "user.overlay.opaque" && value == "y");
-      if (name != "user.overlay.opaque" || value != "y") result.dropped.push_back(std::move(key));
+      result.opaque = result.opaque || (name == "user.overlay.opaque" && item.second == "y");
+      if (name != "user.overlay.opaque" || item.second != "y")
+        result.dropped.push_back(std::move(item.first));
     } else if (name.starts_with("user.") || name == "security.capability") {
-      if (flat && names_a_root(name, value))
+      if (flat && names_a_root(name, item.second))
         throw SystemError(EPERM, "read a capability from outside its user namespace");
-      result.kept.emplace_back(std::move(key), std::move(value));
+      result.kept.push_back(std::move(item));
     } else if (name == "system.posix_acl_access" || name == "system.posix_acl_default") {
       // An ACL is a list of ids, and a flat tree has only one.
       if (flat) {
-        result.dropped.push_back(std::move(key));
+        result.dropped.push_back(std::move(item.first));
       } else {
-        result.kept.emplace_back(std::move(key), std::move(value));
+        result.kept.push_back(std::move(item));
       }
     }
     // Everything else (security.selinux, trusted.*, btrfs.*) belongs to the host.
