@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include "karapace/base/file_at.hpp"
@@ -14,6 +16,18 @@ namespace {
 bool tells_of_full_disk(const RunResult& result) {
   constexpr std::string_view kFull = "No space left on device";
   return result.out.contains(kFull) || result.err.contains(kFull);
+}
+
+/// What apt says of an index without a signature, with a wrong one, or with other bytes than were signed.
+bool tells_of_forged_index(std::string_view errors) {
+  constexpr std::array kWords = {"is not signed",
+                                 "GPG error",
+                                 "signatures were invalid",
+                                 "signatures couldn't be verified",
+                                 "Hash Sum mismatch",
+                                 "unexpected size",
+                                 "Clearsigned file isn't valid"};
+  return std::ranges::any_of(kWords, [&](std::string_view words) { return errors.contains(words); });
 }
 
 }  // namespace
@@ -44,6 +58,13 @@ void throw_unreachable(std::string_view what, const RunResult& result) {
     throw Error(ErrorCode::NoSpace, fmt::format("{}: no space left on the disk of the store", what),
                 "Make space on the disk and try again.");
   }
+  const std::string failed = fmt::format("{}:\n{}", what, last_lines(result.out, result.err));
+  if (tells_of_forged_index(result.err)) {
+    throw Error(
+        ErrorCode::InvalidInput, failed,
+        "what came is not what the archive's owner signed: try again later if the mirror is just being "
+        "updated, or name another, KARAPACE_MIRROR=debian=http://HOST/debian");
+  }
   std::string fix = "check the network, or name a mirror: KARAPACE_MIRROR=debian=http://HOST/debian";
   // apt refuses old or future lists, because an attacker could keep security updates away with them.
   if (result.err.contains(" is expired") || result.err.contains("is not valid yet")) {
@@ -51,7 +72,7 @@ void throw_unreachable(std::string_view what, const RunResult& result) {
         "the clock of this machine is wrong, or the mirror is out of date: name another, "
         "KARAPACE_MIRROR=debian=http://HOST/debian";
   }
-  throw Error(ErrorCode::Unavailable, fmt::format("{}:\n{}", what, last_lines(result.out, result.err)), fix);
+  throw Error(ErrorCode::Unavailable, failed, fix);
 }
 
 void throw_install_failed(const BuildContext& context, std::string_view what, const RunResult& result) {

@@ -31,6 +31,23 @@ release() { # [MORE-FIELDS]
     "$(sha256sum archive/Packages | cut -d' ' -f1)" "$(stat -c %s archive/Packages)" > archive/Release
 }
 
+# The archive's key: what it signs is believed by signed.tar.
+make_key() {
+  mkdir -p gnupg
+  chmod 700 gnupg
+  export GNUPGHOME=$PWD/gnupg
+  gpg --batch --quiet --passphrase '' --quick-generate-key 'Ours <ours@example.org>' rsa2048 sign never 2> gpg.txt
+  gpg --batch --quiet --armor --export > key.asc
+  gpgconf --kill gpg-agent
+}
+
+sign() {
+  export GNUPGHOME=$PWD/gnupg
+  rm -f archive/InRelease
+  gpg --batch --quiet --clearsign -o archive/InRelease archive/Release 2> gpg.txt
+  gpgconf --kill gpg-agent
+}
+
 # A Debian whose only package archive is ours, in base.tar, and a store of its own. The archive has a name, because its
 # port is another one in each check; the server is the proxy that has the name.
 own_archive() {
@@ -40,6 +57,10 @@ own_archive() {
     expect_success karapace exec --root plain -- \
       sh -c 'rm -rf /etc/apt/sources.list.d/* && echo "deb [trusted=yes] http://archive.test ./" > /etc/apt/sources.list'
     expect_success karapace export plain -o base.tar
+    make_key
+    expect_success karapace exec --root plain -- \
+      sh -c 'cat > /etc/apt/ours.asc && echo "deb [signed-by=/etc/apt/ours.asc] http://archive.test ./" > /etc/apt/sources.list' < key.asc
+    expect_success karapace export plain -o signed.tar
     expect_success karapace destroy plain --yes
   fi
   store=$PWD/own-store
@@ -110,4 +131,66 @@ expect_diff_of_blocks() {
   expect_equal "new blocks in the lock" "$* " "$(sed -n 's/^+name = "\(.*\)"$/\1/p' <<< "$lines" | tr '\n' ' ')"
   expect_equal "lines of the old lock that changed" "-checksum -env_id -short_id " \
     "$(grep '^-[^-]' <<< "$lines" | grep -v '^-dependency_layer ' | cut -d' ' -f1 | sort -u | tr '\n' ' ')"
+}
+
+# refused_index STATUS PART-OF-THE-MESSAGE: a build that is to resolve from the archive as it is now.
+refused_index() {
+  rm -f own.lock
+  remember_store
+  run_it karapace build own.toml --name own
+  expect_equal "exit status of a build that should say '$2' ($errors)" "$1" "$status"
+  expect_contains "the message" "$2" "$errors"
+  expect_contains "the message" archive.test "$errors"
+  expect_same_store "in a build that should say '$2'"
+  [ ! -e own.lock ] || fail "there is a lock after '$2'"
+}
+
+check_an_index_that_nobody_signed_is_refused() {
+  own_archive
+  new_package alpha 1
+  new_package alpha 2
+  index alpha_1
+  serve_archive
+  write_manifest keep.toml rootfs:./signed.tar ''
+  expect_success karapace build keep.toml --name keep
+  write_manifest own.toml rootfs:./signed.tar '"alpha"'
+  refused_index 2 "not signed"
+  sign
+  sed -i 's/^Version: 1/Version: 7/' archive/Packages
+  refused_index 2 "archive.test"
+  # Who is in the middle has no key, and signs with another one.
+  index alpha_1
+  (cp -r gnupg other-gnupg && rm -rf gnupg && make_key && sign && rm -rf gnupg && mv other-gnupg gnupg)
+  refused_index 2 "signatures"
+  # Whoever repeats an old index keeps updates away; so an archive says until when each may be used. Who has told apt not
+  # to look at that has told us.
+  release "Valid-Until: $(date -Ru -d yesterday)
+"
+  sign
+  if apt-config dump Acquire::Check-Valid-Until | grep -qE '"(false|no|off|0|without)"'; then
+    rm -f own.lock
+    expect_success karapace fetch own.toml
+  else
+    refused_index 1 "expired"
+  fi
+
+  index alpha_1
+  sign
+  expect_success karapace build own.toml --name own
+  expect_success karapace destroy own --yes
+  expect_success karapace destroy keep --yes
+
+  # The archive itself publishes other bytes under the same version. The lock knows which were meant.
+  cp archive/pool/alpha_2_all.deb archive/pool/alpha_1_all.deb
+  index alpha_1
+  sed -i 's/^Version: 2/Version: 1/' archive/Packages
+  release
+  sign
+  store=$PWD/other-own-store
+  export KARAPACE_STORE=$store
+  run_it karapace build own.toml --locked --name own
+  expect_equal "exit status with other bytes of the same version ($errors)" 2 "$status"
+  expect_contains "the message" "alpha" "$errors"
+  is_empty "$store/trees" || is_empty "$store/store/metadata" || fail "something was installed"
+  stop_server
 }
