@@ -131,18 +131,34 @@ class AptManager : public PackageManager {
  private:
   /// All at once, which is what makes it fast. --force-depends for this only: a closure is complete, but
   /// Pre-Depends may be unpacked later. A few packages have a preinst that really needs theirs; these are
-  /// unpacked when everything else is configured as far as it can be.
+  /// unpacked when everything else is configured as far as it can be, and what needs those after them.
   static void unpack(BaseSystem& system, DpkgProgress& progress, const std::vector<std::string>& paths) {
     const auto unpack_all = [&](std::vector<std::string> action) {
       std::vector<std::string> argv = dpkg(std::move(action));
       argv.insert(argv.end(), paths.begin(), paths.end());
       return step(system, progress, std::move(argv));
     };
-    if (unpack_all({"--force-depends", "--abort-after=100000", "--unpack"}).status == 0) return;
-    // Packages that depend on those stay unconfigured, which is no reason to stop.
-    static_cast<void>(step(system, progress, dpkg({"--abort-after=100000", "--configure", "--pending"})));
-    require(system, "dpkg cannot unpack the packages",
-            unpack_all({"--force-depends", "--skip-same-version", "--unpack"}));
+    RunResult result = unpack_all({"--force-depends", "--abort-after=100000", "--unpack"});
+    for (std::size_t before = 0; result.status != 0;) {
+      const std::size_t unpacked = count_unpacked(system);
+      if (unpacked <= before)
+        throw_install_failed(system.context(), "dpkg cannot unpack the packages", result);
+      before = unpacked;
+      // Packages that depend on those stay unconfigured, which is no reason to stop.
+      static_cast<void>(step(system, progress, dpkg({"--abort-after=100000", "--configure", "--pending"})));
+      result = unpack_all({"--force-depends", "--skip-same-version", "--abort-after=100000", "--unpack"});
+    }
+  }
+
+  /// Packages whose files are there.
+  static std::size_t count_unpacked(BaseSystem& system) {
+    const RunResult listed = system.run({.argv = {"dpkg-query", "-W", "-f", R"(${db:Status-Status}\n)"}});
+    check_step(listed, ErrorCode::External, "dpkg cannot list what is installed");
+    std::size_t count = 0;
+    for_each_line(listed.out, [&](std::string_view status) {
+      if (status != "not-installed" && status != "config-files" && status != "half-installed") ++count;
+    });
+    return count;
   }
 
   static void require(BaseSystem& system, std::string_view what, const RunResult& result) {

@@ -194,3 +194,40 @@ check_an_index_that_nobody_signed_is_refused() {
   is_empty "$store/trees" || is_empty "$store/store/metadata" || fail "something was installed"
   stop_server
 }
+
+# with_script NAME_VERSION SCRIPT TEXT: a maintainer script for a package that new_package made.
+with_script() {
+  printf '#!/bin/sh\nset -e\n%s\n' "$3" > "packages/$1/DEBIAN/$2"
+  chmod 755 "packages/$1/DEBIAN/$2"
+  dpkg-deb --root-owner-group -Znone -b "packages/$1" "archive/pool/$1_all.deb" > deb.log
+}
+
+check_a_preinst_finds_configured_what_it_needs() {
+  own_archive
+  new_package server 1 common
+  new_package common 1 library
+  new_package library 1
+  sed -i 's/^Depends/Pre-Depends/' packages/server_1/DEBIAN/control packages/common_1/DEBIAN/control
+  with_script library_1 postinst 'touch /usr/share/library/ready'
+  with_script common_1 preinst 'test -e /usr/share/library/ready'
+  with_script common_1 postinst 'touch /usr/share/common/ready'
+  with_script server_1 preinst 'test -e /usr/share/common/ready'
+  index server_1 common_1 library_1
+  serve_archive
+  own_manifest '"server"'
+  expect_success karapace build own.toml --name own
+  expect_equal "what is installed" "server 1" "$(karapace exec own -- cat /usr/share/server/version)"
+  expect_success karapace destroy own --yes
+
+  # What never works is told, with the package and what it said.
+  with_script server_1 preinst 'echo "no room for a server" >&2; exit 3'
+  index server_1 common_1 library_1
+  rm own.lock
+  run_it karapace build own.toml --name own
+  expect_equal "exit status with a preinst that fails ($errors)" 1 "$status"
+  expect_contains "the message" "server" "$errors"
+  expect_contains "the message" "no room for a server" "$errors"
+  run_it karapace inspect own
+  expect_equal "exit status of inspecting what was not built" 1 "$status"
+  stop_server
+}
