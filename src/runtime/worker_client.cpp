@@ -280,6 +280,16 @@ std::vector<std::map<std::string, std::string>> TreeWorker::archive_texts(
   return archives;
 }
 
+std::optional<std::string> TreeWorker::rpm_descriptions(const std::string& directory,
+                                                        const std::vector<std::string>& names,
+                                                        CancelToken& cancel) {
+  const Json answer =
+      ask(store_, ownership_, {{"verb", "rpm_descriptions"}, {"directory", directory}, {"names", names}}, {},
+          no_progress(), cancel);
+  if (!answer.contains("text")) return std::nullopt;
+  return store::hex_to_bytes(answer.at("text").get<std::string>());
+}
+
 std::vector<std::string> TreeWorker::deb_controls(const std::string& directory,
                                                   const std::vector<std::string>& files,
                                                   CancelToken& cancel) {

@@ -145,23 +145,13 @@ class Resolver {
   std::vector<Repository> repositories_of(const Json& answer) const {
     std::vector<Repository> repositories = request_.repositories;
     for (const auto& [name, json] : answer.at("repositories").items()) {
-      std::string url =
-          json.at("urls").empty() ? contacted(answer, name) : json.at("urls")[0].get<std::string>();
-      while (url.ends_with('/')) url.pop_back();
-      if (!url.starts_with("http://") && !url.starts_with("https://")) {
-        throw Error(ErrorCode::Unsupported,
-                    fmt::format("the packages of repository '{}' cannot be fetched from '{}'",
-                                printable(name), printable(url, 4096)),
-                    "its baseurl must begin with http:// or https://");
-      }
-      const auto known = std::ranges::find(repositories, name, &Repository::name);
-      if (known == repositories.end()) {
-        repositories.push_back({name, url, {}, {}});
-      } else if (!json.at("urls").empty()) {
-        known->url = url;
-      }
+      const bool known = std::ranges::find(repositories, name, &Repository::name) != repositories.end();
+      const bool told = !json.at("urls").empty();
+      if (known && !told) continue;
+      put_repository(repositories, name,
+                     told ? json.at("urls")[0].get<std::string>() : contacted(answer, name),
+                     "its baseurl must begin with http:// or https://");
     }
-    std::ranges::sort(repositories, {}, &Repository::name);
     return repositories;
   }
 
@@ -182,23 +172,14 @@ class Resolver {
   /// Those of repositories whose packages must be signed. What was locked before was looked at then.
   void check_new(const Json& answer, const PackageResolution& resolution) {
     std::vector<SignedPackages> wanted;
-    std::vector<LockedPackage> fetched;
     for (const auto& [name, json] : answer.at("repositories").items()) {
       if (!json.at("signed").get<bool>()) continue;
       SignedPackages& packages = wanted.emplace_back();
       packages.repository = name;
       packages.keys = json.at("keys").get<std::vector<std::string>>();
-      for (const LockedPackage& package : resolution.packages) {
-        const bool kept = std::ranges::find(kept_, package.sha256, &LockedPackage::sha256) != kept_.end();
-        if (package.repository == name && !kept) packages.packages.push_back(package);
-      }
-      fetched.insert(fetched.end(), packages.packages.begin(), packages.packages.end());
+      packages.packages = new_packages_of(name, resolution.packages, kept_);
     }
-    if (fetched.empty()) return;
-    KARAPACE_ASSERT(context_.fetch != nullptr);
-    context_.fetch(artefacts_of(fetched, resolution.repositories, mirrors_));
-    context_.progress.step("signatures", fmt::format("{} packages", fetched.size()));
-    check_signatures(context_, request_.base_layer, wanted);
+    fetch_and_check(context_, request_.base_layer, wanted, resolution.repositories, mirrors_);
   }
 
   BuildContext& context_;

@@ -69,6 +69,23 @@ std::vector<Artefact> artefacts_of(const std::vector<LockedPackage>& packages,
   return artefacts;
 }
 
+void put_repository(std::vector<Repository>& repositories, const std::string& name, std::string url,
+                    std::string_view fix) {
+  while (url.ends_with('/')) url.pop_back();
+  if (!url.starts_with("http://") && !url.starts_with("https://")) {
+    throw Error(ErrorCode::Unsupported,
+                fmt::format("the packages of repository '{}' cannot be fetched from '{}'", printable(name),
+                            printable(url, 4096)),
+                std::string(fix));
+  }
+  const auto place = std::ranges::lower_bound(repositories, name, {}, &Repository::name);
+  if (place != repositories.end() && place->name == name) {
+    place->url = std::move(url);
+  } else {
+    repositories.insert(place, {name, std::move(url), {}, {}});
+  }
+}
+
 void sort_packages(std::vector<LockedPackage>& packages) {
   std::ranges::sort(packages, {}, [](const LockedPackage& p) { return std::tie(p.name, p.version, p.arch); });
 }

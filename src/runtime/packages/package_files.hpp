@@ -31,6 +31,11 @@ void link_packages(BuildContext& context, const std::vector<LockedPackage>& pack
                                                  const std::vector<Repository>& repositories,
                                                  const Mirrors& mirrors);
 
+/// Adds a repository, or moves the one of that name, for what was resolved from it. Throws Unsupported with
+/// `fix` if packages cannot be fetched from `url`.
+void put_repository(std::vector<Repository>& repositories, const std::string& name, std::string url,
+                    std::string_view fix);
+
 /// In the order of a lock.
 void sort_packages(std::vector<LockedPackage>& packages);
 

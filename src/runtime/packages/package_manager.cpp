@@ -17,6 +17,7 @@
 #include "packages/dnf.hpp"
 #include "packages/package_files.hpp"
 #include "packages/pacman.hpp"
+#include "packages/zypper.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -29,9 +30,8 @@ struct Known {
 };
 
 constexpr std::array kKnown = {
-    Known{"/usr/bin/apt-get", apt::make_manager},
-    Known{"/usr/bin/dnf", dnf::make_manager},
-    Known{"/usr/bin/dnf5", dnf::make_manager},
+    Known{"/usr/bin/apt-get", apt::make_manager},   Known{"/usr/bin/dnf", dnf::make_manager},
+    Known{"/usr/bin/dnf5", dnf::make_manager},      Known{"/usr/bin/zypper", zypper::make_manager},
     Known{"/usr/bin/pacman", pacman::make_manager},
 };
 
@@ -95,10 +95,12 @@ std::unique_ptr<PackageManager> find_package_manager(BuildContext& context, cons
   for (const Known& known : kKnown) {
     if (try_open_in_root(tree, known.program, O_PATH)) return known.make();
   }
-  throw Error(ErrorCode::InvalidInput,
-              fmt::format("{} has no package manager that this version knows: neither apt nor dnf nor pacman",
-                          image.display_name),
-              "use another image, or leave system.packages empty");
+  throw Error(
+      ErrorCode::InvalidInput,
+      fmt::format(
+          "{} has no package manager that this version knows: neither apt nor dnf nor zypper nor pacman",
+          image.display_name),
+      "use another image, or leave system.packages empty");
 }
 
 }  // namespace karapace::runtime

@@ -238,22 +238,9 @@ class Resolver {
     for (const LockedPackage& package : packages) {
       if (is_kept(package)) continue;
       const std::vector<std::string> servers = section(package.repository).all("Server");
-      std::string url = servers.empty() ? std::string() : servers.front();
-      while (url.ends_with('/')) url.pop_back();
-      if (!url.starts_with("http://") && !url.starts_with("https://")) {
-        throw Error(ErrorCode::Unsupported,
-                    fmt::format("the packages of repository '{}' cannot be fetched from '{}'",
-                                printable(package.repository), printable(url, 4096)),
-                    "its Server must begin with http:// or https://");
-      }
-      const auto known = std::ranges::find(repositories, package.repository, &Repository::name);
-      if (known == repositories.end()) {
-        repositories.push_back({package.repository, url, {}, {}});
-      } else {
-        known->url = url;
-      }
+      put_repository(repositories, package.repository, servers.empty() ? std::string() : servers.front(),
+                     "its Server must begin with http:// or https://");
     }
-    std::ranges::sort(repositories, {}, &Repository::name);
     return repositories;
   }
 

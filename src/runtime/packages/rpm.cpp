@@ -103,6 +103,24 @@ std::vector<std::string> parse_bad_signatures(std::string_view output) {
   return files;
 }
 
+void import_keys(BaseSystem& system, std::string_view repository, const std::vector<std::string>& keys) {
+  if (keys.empty()) return;
+  std::vector<std::string> import = {"rpmkeys", "--import", "--"};
+  for (std::string_view key : keys) {
+    if (!key.starts_with("file:///") && !key.starts_with("https://")) {
+      throw Error(ErrorCode::InvalidInput,
+                  fmt::format("the key of repository '{}' is at {}: anybody may have changed it on its way",
+                              printable(repository), printable(key)));
+    }
+    constexpr std::string_view kFile = "file://";
+    if (key.starts_with(kFile)) key.remove_prefix(kFile.size());
+    import.emplace_back(key);
+  }
+  check_step(system.run({.argv = import, .environment = network_environment(), .network = true}),
+             ErrorCode::InvalidInput,
+             fmt::format("the keys of repository '{}' cannot be read", printable(repository)));
+}
+
 namespace {
 
 /// The packages of one repository; the keys of another are no good for them.
@@ -110,22 +128,7 @@ void check_repository(BuildContext& context, const Digest& base_layer, const Sig
                       const std::string& name) {
   BaseSystem system(context, base_layer, name);
   system.prepare({{"etc/resolv.conf", host_resolv_conf(), 0644}});
-  if (!wanted.keys.empty()) {
-    std::vector<std::string> import = {"rpmkeys", "--import", "--"};
-    for (std::string_view key : wanted.keys) {
-      if (!key.starts_with("file:///") && !key.starts_with("https://")) {
-        throw Error(ErrorCode::InvalidInput,
-                    fmt::format("the key of repository '{}' is at {}: anybody may have changed it on its way",
-                                printable(wanted.repository), printable(key)));
-      }
-      constexpr std::string_view kFile = "file://";
-      if (key.starts_with(kFile)) key.remove_prefix(kFile.size());
-      import.emplace_back(key);
-    }
-    check_step(system.run({.argv = import, .environment = network_environment(), .network = true}),
-               ErrorCode::InvalidInput,
-               fmt::format("the keys of repository '{}' cannot be read", printable(wanted.repository)));
-  }
+  import_keys(system, wanted.repository, wanted.keys);
   link_packages(context, wanted.packages, name + "-files", kRpmSuffix);
   std::vector<std::string> argv = {"rpmkeys", "--checksig", "--define", "_pkgverify_level signature", "--"};
   for (const LockedPackage& package : wanted.packages)
@@ -146,8 +149,27 @@ void check_repository(BuildContext& context, const Digest& base_layer, const Sig
 
 }  // namespace
 
-void check_signatures(BuildContext& context, const Digest& base_layer,
-                      const std::vector<SignedPackages>& wanted) {
+std::vector<LockedPackage> new_packages_of(std::string_view repository,
+                                           const std::vector<LockedPackage>& packages,
+                                           const std::vector<LockedPackage>& locked) {
+  std::vector<LockedPackage> found;
+  std::ranges::copy_if(packages, std::back_inserter(found), [&](const LockedPackage& package) {
+    return package.repository == repository &&
+           std::ranges::find(locked, package.sha256, &LockedPackage::sha256) == locked.end();
+  });
+  return found;
+}
+
+void fetch_and_check(BuildContext& context, const Digest& base_layer,
+                     const std::vector<SignedPackages>& wanted, const std::vector<Repository>& repositories,
+                     const Mirrors& mirrors) {
+  std::vector<LockedPackage> fetched;
+  for (const SignedPackages& packages : wanted)
+    fetched.insert(fetched.end(), packages.packages.begin(), packages.packages.end());
+  if (fetched.empty()) return;
+  KARAPACE_ASSERT(context.fetch != nullptr);
+  context.fetch(artefacts_of(fetched, repositories, mirrors));
+  context.progress.step("signatures", fmt::format("{} packages", fetched.size()));
   std::size_t number = 0;
   for (const SignedPackages& packages : wanted) {
     if (packages.packages.empty()) continue;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "packages/mirrors.hpp"
 #include "packages/package_manager.hpp"
 
 namespace karapace::runtime {
@@ -32,10 +33,19 @@ struct SignedPackages {
   std::vector<std::string> keys;  // file:/// in the base, or https://
   std::vector<LockedPackage> packages;
 };
-/// Looks at files of the package store with the base's own rpmkeys. Throws InvalidInput that names the
-/// packages without a good signature.
-void check_signatures(BuildContext& context, const Digest& base_layer,
-                      const std::vector<SignedPackages>& wanted);
+/// Those of `packages` that come from `repository` and were not locked before.
+[[nodiscard]] std::vector<LockedPackage> new_packages_of(std::string_view repository,
+                                                         const std::vector<LockedPackage>& packages,
+                                                         const std::vector<LockedPackage>& locked);
+/// Fetches the packages and looks at them with the base's own rpmkeys. Throws InvalidInput that names those
+/// without a good signature.
+void fetch_and_check(BuildContext& context, const Digest& base_layer,
+                     const std::vector<SignedPackages>& wanted, const std::vector<Repository>& repositories,
+                     const Mirrors& mirrors);
+
+/// Makes the base's rpm trust the keys of a repository. Throws InvalidInput for a key that anybody may have
+/// changed on its way.
+void import_keys(BaseSystem& system, std::string_view repository, const std::vector<std::string>& keys);
 
 /// The files that `rpmkeys --checksig` did not call good.
 [[nodiscard]] std::vector<std::string> parse_bad_signatures(std::string_view output);

@@ -14,4 +14,8 @@ namespace karapace::worker {
 [[nodiscard]] std::map<std::string, std::string> read_archive_texts(FdRef archive,
                                                                     const std::vector<std::string>& wanted);
 
+/// The "<package>" elements, as they are written, that have one of `names`, out of a repository's primary.xml
+/// (plain or gzip, zstd, xz, bzip2): all of one can be hundreds of megabytes. Throws InvalidInput.
+[[nodiscard]] std::string read_rpm_descriptions(FdRef index, const std::vector<std::string>& names);
+
 }  // namespace karapace::worker

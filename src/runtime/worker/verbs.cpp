@@ -209,6 +209,19 @@ Json archive_texts(const Job& job) {
   return {{"archives", archives}};
 }
 
+/// An rpm-md repository as zypper keeps it has one such file; other kinds have none.
+Json rpm_descriptions(const Job& job) {
+  const auto directory = try_open_beneath(job.store, job.text("directory"), O_RDONLY | O_DIRECTORY);
+  if (!directory) return Json::object();
+  const auto names = job.request.at("names").get<std::vector<std::string>>();
+  for (const DirectoryEntry& entry : list_directory(*directory)) {
+    if (!entry.name.contains("primary.xml")) continue;
+    const UniqueFd index = open_beneath(*directory, entry.name, O_RDONLY);
+    return {{"text", store::bytes_to_hex(read_rpm_descriptions(index, names))}};
+  }
+  return Json::object();
+}
+
 Json deb_controls(const Job& job) {
   const UniqueFd directory = open_directory(job.store, job.text("directory"));
   Json controls = Json::array();
@@ -424,6 +437,7 @@ Json carry_out(const Json& request, ProgressSink& progress, const CancelToken& c
   if (verb == "make_directories") return make_directories(job);
   if (verb == "deb_controls") return deb_controls(job);
   if (verb == "archive_texts") return archive_texts(job);
+  if (verb == "rpm_descriptions") return rpm_descriptions(job);
   if (verb == "ensure_tree") return ensure_tree(job);
   if (verb == "prepare_commit") return prepare_commit(job);
   if (verb == "stage_fresh_upper") return stage_fresh_upper(job);

@@ -49,7 +49,11 @@ publish_rpms() {
   gpg --batch --quiet --armor --detach-sign --output site/repo/repodata/repomd.xml.asc site/repo/repodata/repomd.xml
 }
 publish_old() { publish_rpms {libfoo,hello,extra,never,unsigned}-1.0.rpm shell-5.rpm; }
-publish_new_dnf() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
+publish_new_rpm() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
+publish_new_dnf() { publish_new_rpm; }
+publish_new_zypper() { publish_new_rpm; }
 
 # An index that nobody signed.
-forge_index_dnf() { echo '<!-- -->' >> site/repo/repodata/repomd.xml; }
+forge_index_rpm() { echo '<!-- -->' >> site/repo/repodata/repomd.xml; }
+forge_index_dnf() { forge_index_rpm; }
+forge_index_zypper() { forge_index_rpm; }

@@ -30,5 +30,18 @@ TEST(ArchiveTexts, WhatIsNoArchiveIsRefused) {
   EXPECT_THROW(static_cast<void>(read_archive_texts(archive(scratch, std::string(4096, 'x')), {"a"})), Error);
 }
 
+TEST(RpmDescriptions, OnlyThoseOfTheNamesAreReadAlsoAcrossBuffers) {
+  const Scratch scratch;
+  const std::string filler(700 * 1024, 'x');
+  const auto element = [&](const std::string& name) {
+    return "<package type=\"rpm\"><name>" + name + "</name><description>" + filler +
+           "</description></package>";
+  };
+  const std::string index = "<metadata packages=\"4\">\n" + element("a") + "\n" + element("b") + "\n" +
+                            element("a") + "\n" + element("ab") + "\n</metadata>\n";
+  EXPECT_EQ(read_rpm_descriptions(archive(scratch, index), {"a", "c"}), element("a") + element("a"));
+  EXPECT_EQ(read_rpm_descriptions(archive(scratch, ""), {"a"}), "");
+}
+
 }  // namespace
 }  // namespace karapace::worker

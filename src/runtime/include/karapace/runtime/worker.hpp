@@ -92,6 +92,11 @@ class TreeWorker {
   [[nodiscard]] std::vector<std::map<std::string, std::string>> archive_texts(
       const std::string& directory, const std::vector<std::string>& files,
       const std::vector<std::string>& wanted, CancelToken& cancel);
+  /// The "<package>" elements of packages called `names` out of the primary.xml in `directory`, which is
+  /// relative to the store root. Nothing if there is no such file.
+  [[nodiscard]] std::optional<std::string> rpm_descriptions(const std::string& directory,
+                                                            const std::vector<std::string>& names,
+                                                            CancelToken& cancel);
   /// The control files of Debian packages: `files` in `directory`, which is relative to the store root.
   [[nodiscard]] std::vector<std::string> deb_controls(const std::string& directory,
                                                       const std::vector<std::string>& files,
