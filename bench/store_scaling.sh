@@ -16,7 +16,7 @@ room() {
 }
 
 fresh_environment() {
-  "$karapace" destroy bench --yes >/dev/null
+  "$karapace" destroy bench --yes >/dev/null 2>&1 || true # gone already behind the last gc that was measured
   "$karapace" gc >/dev/null 2>&1
   (cd "$work/bench" && "$karapace" build --name bench >/dev/null 2>&1)
 }
@@ -65,6 +65,8 @@ operations() {
   measure "$name: verify" "$count" 0 "verify-store=$karapace verify-store"
   measure "$name: archive" 1 0 "archive=$karapace archive bench"
   measure "$name: unarchive" 1 0 "unarchive=$karapace unarchive bench"
+  measure "$name: inspect" 1 0 "inspect=$karapace inspect bench"
+  measure "$name: gc" 1 0 "gc=$karapace gc" --prepare "gc=$karapace destroy bench --yes"
 }
 
 scale_files() {

@@ -73,11 +73,9 @@ void drop_trees(Engine::Impl& engine, const store::EnvRecord& record) {
   for (const std::string& layer : store::layer_stack(record)) layers.insert(layer);
   for (const store::SnapshotRecord& snapshot : store::SnapshotLog(layout).read(record.env_id).snapshots)
     layers.insert(snapshot.layers.begin(), snapshot.layers.end());
-  // Artefacts play no part in which trees are needed.
-  store::GcPlan all = store::plan_gc(layout, {}, engine.progress, engine.cancel);
   store::GcPlan plan;
-  std::ranges::copy_if(all.trees, std::back_inserter(plan.trees),
-                       [&](const std::string& tree) { return layers.contains(tree); });
+  plan.trees = store::plan_gc_of_trees(layout, engine.progress, engine.cancel);
+  std::erase_if(plan.trees, [&](const std::string& tree) { return !layers.contains(tree); });
   const store::GcResult result =
       store::apply_gc(layout, plan, engine.tree_remover(), engine.progress, engine.cancel);
   for (const store::GcFailure& failure : result.failures)

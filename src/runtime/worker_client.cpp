@@ -20,6 +20,7 @@
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/byte_text.hpp"
 #include "karapace/store/object_store.hpp"
+#include "worker/large_answer.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -393,19 +394,11 @@ std::vector<store::TreeChange> TreeWorker::diff(const std::string& env_id,
   if (own) return *own;
   std::vector<std::string> lowers;
   for (const std::string& layer : below) lowers.push_back("trees/" + layer);
-  const Json answer =
-      ask(store_, ownership_,
-          {{"verb", "diff"}, {"upper", "env/" + env_id + "/upper"}, {"lowers", lowers}, {"uid", ::geteuid()}},
-          {}, no_progress(), cancel);
-  std::vector<store::TreeChange> changes;
-  for (const Json& item : answer.at("changes")) {
-    store::TreeChange change;
-    change.path = store::hex_to_bytes(item.at(0).get<std::string>());
-    change.kind = static_cast<store::ChangeKind>(item.at(1).get<int>());
-    change.what = item.at(2).get<std::vector<std::string>>();
-    changes.push_back(std::move(change));
-  }
-  return changes;
+  const UniqueFd changes = large_answer::make_file();
+  ask(store_, ownership_,
+      {{"verb", "diff"}, {"upper", "env/" + env_id + "/upper"}, {"lowers", lowers}, {"uid", ::geteuid()}},
+      {{"changes_fd", changes}}, no_progress(), cancel);
+  return large_answer::read_changes(read_from_start(changes));
 }
 
 std::vector<std::string> TreeWorker::tree_faults(const store::LayerRecord& layer, CancelToken& cancel) {
@@ -429,16 +422,10 @@ std::vector<std::pair<Digest, std::string>> TreeWorker::object_faults(const std:
 }
 
 store::TreeSizes TreeWorker::tree_sizes(const std::string& relative, CancelToken& cancel) {
-  const Json answer =
-      ask(store_, ownership_, {{"verb", "tree_sizes"}, {"path", relative}}, {}, no_progress(), cancel);
-  store::TreeSizes sizes;
-  sizes.own = answer.at("own").get<std::uint64_t>();
-  for (const Json& inode : answer.at("linked")) {
-    sizes.linked.push_back({inode.at(0).get<std::uint64_t>(), inode.at(1).get<std::uint64_t>(),
-                            inode.at(2).get<std::uint64_t>(), inode.at(3).get<std::uint64_t>(),
-                            inode.at(4).get<std::uint64_t>()});
-  }
-  return sizes;
+  const UniqueFd linked = large_answer::make_file();
+  const Json answer = ask(store_, ownership_, {{"verb", "tree_sizes"}, {"path", relative}},
+                          {{"linked_fd", linked}}, no_progress(), cancel);
+  return {.own = answer.at("own").get<std::uint64_t>(), .linked = large_answer::read_inodes(linked)};
 }
 
 store::TreeScan TreeWorker::read_tree(const Digest& layer, CancelToken& cancel) {

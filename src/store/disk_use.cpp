@@ -333,7 +333,7 @@ class Meter {
         continue;
       }
       LinkedInode inode = linked_inode(*info);
-      if (together) inode.names += object.files;
+      if (together) inode.names += static_cast<std::uint32_t>(object.files);
       add_linked(inode, object.users);
     }
     // Those that are left are objects by no index.

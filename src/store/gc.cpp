@@ -54,17 +54,21 @@ class Collector {
   }
 
  private:
+  static const std::string& name_of(const std::string& name) { return name; }
+  static std::string name_of(const Digest& digest) { return digest.hex(); }
+
   /// True if everything of the class is gone and that is durable.
-  template <typename Remove>
-  bool each(const std::string& directory, const std::vector<std::string>& names, std::size_t& removed,
+  template <typename Name, typename Remove>
+  bool each(const std::string& directory, const std::vector<Name>& names, std::size_t& removed,
             Remove&& remove) {
     if (names.empty()) return true;
     const UniqueFd dir = layout_.open_dir(directory);
     const auto sync = [&] { return attempt(directory, [&] { sync_directory(dir); }); };
     bool complete = true;
-    for (const std::string& name : names) {
+    for (const Name& item : names) {
       if (cancel_.requested()) sync();
       cancel_.check();
+      const std::string& name = name_of(item);
       if (attempt(directory + "/" + name, [&] { remove(dir, name); })) {
         ++removed;
       } else {
@@ -86,7 +90,8 @@ class Collector {
     }
   }
 
-  bool files(const char* directory, const std::vector<std::string>& names, std::size_t& removed) {
+  template <typename Name>
+  bool files(const char* directory, const std::vector<Name>& names, std::size_t& removed) {
     return each(directory, names, removed,
                 [](FdRef dir, const std::string& name) { try_unlink_at(dir, name); });
   }

@@ -34,7 +34,7 @@ bool is_part(std::string_view name) {
   constexpr std::string_view kSuffix = ".part";
   return name.ends_with(kSuffix) && Digest::is_valid(name.substr(0, name.size() - kSuffix.size()));
 }
-bool is_temporary(const std::string& name) { return name.starts_with(kTemporaryPrefix); }
+bool is_temporary(std::string_view name) { return name.starts_with(kTemporaryPrefix); }
 
 /// True if somebody has the lock: a session, or an operation.
 bool is_locked(FdRef dir, const std::string& path) {
@@ -47,10 +47,18 @@ bool is_locked(FdRef dir, const std::string& path) {
   }
 }
 
+enum class Scope { All, Trees };
+
 class Planner {
  public:
-  Planner(const StoreLayout& layout, const GcRoots& roots, ProgressSink& progress, const CancelToken& cancel)
-      : layout_(layout), roots_(roots), progress_(progress), cancel_(cancel), objects_(layout) {}
+  Planner(const StoreLayout& layout, const GcRoots& roots, Scope scope, ProgressSink& progress,
+          const CancelToken& cancel)
+      : layout_(layout),
+        roots_(roots),
+        scope_(scope),
+        progress_(progress),
+        cancel_(cancel),
+        objects_(layout) {}
 
   GcPlan run() {
     progress_.step("gc", "what is needed");
@@ -61,6 +69,10 @@ class Planner {
     mark_layers();
     progress_.step("gc", "what is not");
     sweep_environments();
+    if (scope_ == Scope::Trees) {
+      sweep_trees();
+      return std::move(plan_);
+    }
     sweep_builds();
     sweep_packages();
     sweep_downloads();
@@ -161,7 +173,11 @@ class Planner {
     if (laid_out) mounted_.insert(layer);
   }
   void need_object(const std::string& object) {
-    if (!object.empty()) live_objects_.insert(Digest::parse(object));
+    if (!object.empty()) need_object(Digest::parse(object));
+  }
+
+  void need_object(const Digest& object) {
+    if (scope_ == Scope::All) live_objects_.insert(object);
   }
 
   /// Everything a live layer is made of. If that cannot be told, no object can be proven unreferenced.
@@ -169,18 +185,19 @@ class Planner {
     const LayerStore layers(layout_);
     for (const std::string& name : live_layers_) {
       cancel_.check();
+      if (scope_ == Scope::Trees && mounted_.contains(name)) continue;  // its tree stays in any case
       // The index is found without the record: both have one name.
-      live_objects_.insert(Digest::parse(name));
+      need_object(Digest::parse(name));
       try {
         const std::optional<LayerRecord> record = layers.find(Digest::parse(name));
         if (!record) throw Error(ErrorCode::NotFound, "the record of a layer in use is missing");
-        live_objects_.insert(record->mtimes_object);
+        need_object(record->mtimes_object);
         bool whole = objects_.contains(record->mtimes_object);
         const UniqueFd index = objects_.open_verified(record->index_object);
         IndexReader reader(index);
         for (IndexEntry entry; reader.next(entry);) {
           if (entry.type != EntryType::Regular || entry.size == 0) continue;
-          live_objects_.insert(entry.content);
+          need_object(entry.content);
           if (!mounted_.contains(name)) whole = whole && objects_.contains(entry.content);
         }
         if (whole) whole_.insert(name);
@@ -325,12 +342,13 @@ class Planner {
     const UniqueFd objects = layout_.objects();
     // A list of all names would be longer than everything else that is known of them.
     for_each_name(objects, [&](std::string_view name, unsigned char, std::uint64_t) {
-      if (Digest::is_valid(name) && !live_objects_.contains(Digest::parse(name)))
-        plan_.objects.emplace_back(name);
+      if (!Digest::is_valid(name)) return;
+      const Digest object = Digest::parse(name);
+      if (!live_objects_.contains(object)) plan_.objects.push_back(object);
     });
     std::ranges::sort(plan_.objects);
-    std::erase_if(plan_.objects, [&](const std::string& name) {
-      const auto info = stat_at(objects, name);
+    std::erase_if(plan_.objects, [&](const Digest& object) {
+      const auto info = stat_at(objects, object.hex());
       if (!info || package_inodes_.contains(info->st_ino)) return true;
       inodes_.add(*info);
       return false;
@@ -357,9 +375,12 @@ class Planner {
           "store/builds", "store/packages", "store/downloads", "trees", "env"}) {
       const auto dir = try_open_beneath(layout_.root(), directory, O_RDONLY | O_DIRECTORY);
       if (!dir) continue;
-      for (const DirectoryEntry& entry : list_directory(*dir)) {
-        if (is_temporary(entry.name)) add_leftover(directory, entry.name);
-      }
+      std::vector<std::string> found;
+      for_each_name(*dir, [&](std::string_view name, unsigned char, std::uint64_t) {
+        if (is_temporary(name)) found.emplace_back(name);
+      });
+      std::ranges::sort(found);
+      for (const std::string& name : found) add_leftover(directory, name);
     }
     const UniqueFd wal = layout_.open_dir("store/wal");
     const UniqueFd staging = layout_.staging();
@@ -376,6 +397,7 @@ class Planner {
   }
 
   void add_tree(const std::string& path) {
+    if (scope_ == Scope::Trees) return;
     try {
       inodes_.add(sizes_of(layout_, path, roots_.inside, cancel_));
     } catch (const Error&) {
@@ -410,6 +432,7 @@ class Planner {
 
   const StoreLayout& layout_;
   const GcRoots& roots_;
+  const Scope scope_;
   ProgressSink& progress_;
   const CancelToken& cancel_;
   ObjectStore objects_;
@@ -437,7 +460,14 @@ std::size_t GcPlan::size() const noexcept {
 GcPlan plan_gc(const StoreLayout& layout, const GcRoots& roots, ProgressSink& progress,
                const CancelToken& cancel) {
   return with_context([] { return "looking for what can be freed"; },
-                      [&] { return Planner(layout, roots, progress, cancel).run(); });
+                      [&] { return Planner(layout, roots, Scope::All, progress, cancel).run(); });
+}
+
+std::vector<std::string> plan_gc_of_trees(const StoreLayout& layout, ProgressSink& progress,
+                                          const CancelToken& cancel) {
+  const GcRoots roots;  // artefacts play no part in which trees are needed
+  return with_context([] { return "looking for trees that nothing needs"; },
+                      [&] { return Planner(layout, roots, Scope::Trees, progress, cancel).run().trees; });
 }
 
 }  // namespace karapace::store

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
@@ -13,27 +15,25 @@ namespace {
 
 constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks, whatever the file system
 
+/// By inode first: that is nearly the order in which they are found.
+bool comes_before(const LinkedInode& a, const LinkedInode& b) noexcept {
+  return a.inode != b.inode ? a.inode < b.inode : a.device < b.device;
+}
+
 class SizeReader {
  public:
   void add(const struct stat& info) {
-    if (!may_have_other_names(info)) {
-      sizes_.own += bytes_on_disk(info);
-      return;
-    }
-    const LinkedInode found = linked_inode(info);
-    const auto [place, added] =
-        places_.try_emplace(InodeKey{found.device, found.inode}, sizes_.linked.size());
-    if (added) {
-      sizes_.linked.push_back(found);
+    if (may_have_other_names(info)) {
+      linked_.add(linked_inode(info));
     } else {
-      ++sizes_.linked[place->second].names;
+      own_ += bytes_on_disk(info);
     }
   }
-  [[nodiscard]] TreeSizes take() { return std::move(sizes_); }
+  [[nodiscard]] TreeSizes take() { return {own_, linked_.take()}; }
 
  private:
-  TreeSizes sizes_;
-  std::unordered_map<InodeKey, std::size_t, InodeKeyHash> places_;
+  std::uint64_t own_ = 0;
+  InodeList linked_;
 };
 
 }  // namespace
@@ -47,7 +47,8 @@ bool may_have_other_names(const struct stat& info) noexcept {
 }
 
 LinkedInode linked_inode(const struct stat& info) noexcept {
-  return {info.st_dev, info.st_ino, info.st_nlink, 1, bytes_on_disk(info)};
+  // The kernel counts names in 32 bits.
+  return {info.st_dev, info.st_ino, bytes_on_disk(info), static_cast<std::uint32_t>(info.st_nlink), 1};
 }
 
 TreeSizes read_tree_sizes(FdRef dir, const std::string& name, const CancelToken& cancel) {
@@ -89,9 +90,34 @@ TreeSizes sizes_of(const StoreLayout& layout, const std::string& path, const Ins
   }
 }
 
+void InodeList::add(const LinkedInode& inode) {
+  inodes_.push_back(inode);
+  if (inodes_.size() >= merge_at_) merge_at_ = 2 * merged().size() + 4096;
+}
+
+const std::vector<LinkedInode>& InodeList::merged() {
+  std::sort(inodes_.begin(), inodes_.end(), comes_before);
+  auto last = inodes_.begin();
+  for (auto next = inodes_.begin(); next != inodes_.end(); ++next) {
+    if (next == last) continue;
+    if (comes_before(*last, *next)) {
+      *++last = *next;
+    } else {
+      last->names += next->names;
+    }
+  }
+  if (last != inodes_.end()) inodes_.erase(last + 1, inodes_.end());
+  return inodes_;
+}
+
+std::vector<LinkedInode> InodeList::take() {
+  static_cast<void>(merged());
+  return std::exchange(inodes_, {});
+}
+
 void InodeCount::add(const struct stat& info) {
   if (may_have_other_names(info)) {
-    add(linked_inode(info));
+    linked_.add(linked_inode(info));
   } else {
     own_ += bytes_on_disk(info);
   }
@@ -99,17 +125,12 @@ void InodeCount::add(const struct stat& info) {
 
 void InodeCount::add(const TreeSizes& sizes) {
   own_ += sizes.own;
-  for (const LinkedInode& inode : sizes.linked) add(inode);
+  for (const LinkedInode& inode : sizes.linked) linked_.add(inode);
 }
 
-void InodeCount::add(const LinkedInode& inode) {
-  const auto [found, added] = linked_.try_emplace(InodeKey{inode.device, inode.inode}, inode);
-  if (!added) found->second.names += inode.names;
-}
-
-std::uint64_t InodeCount::bytes() const noexcept {
+std::uint64_t InodeCount::bytes() {
   std::uint64_t total = own_;
-  for (const auto& [key, inode] : linked_) {
+  for (const LinkedInode& inode : linked_.merged()) {
     if (inode.names >= inode.links) total += inode.bytes;
   }
   return total;

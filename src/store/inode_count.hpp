@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "karapace/store/tree_sizes.hpp"
 
@@ -29,18 +29,30 @@ struct InodeKeyHash {
 [[nodiscard]] LinkedInode linked_inode(const struct stat& info) noexcept;
 [[nodiscard]] bool may_have_other_names(const struct stat& info) noexcept;
 
+/// Inodes by any of their names, in little room: a list that is sorted, and the names of each inode counted
+/// together, whenever it has doubled.
+class InodeList {
+ public:
+  void add(const LinkedInode& inode);
+  /// Each once.
+  [[nodiscard]] const std::vector<LinkedInode>& merged();
+  [[nodiscard]] std::vector<LinkedInode> take();
+
+ private:
+  std::vector<LinkedInode> inodes_;
+  std::size_t merge_at_ = 4096;
+};
+
 class InodeCount {
  public:
   void add(const struct stat& info);
   void add(const TreeSizes& sizes);
   /// Bytes on disk of the inodes all of whose names were added.
-  [[nodiscard]] std::uint64_t bytes() const noexcept;
+  [[nodiscard]] std::uint64_t bytes();
 
  private:
-  void add(const LinkedInode& inode);
-
   std::uint64_t own_ = 0;
-  std::unordered_map<InodeKey, LinkedInode, InodeKeyHash> linked_;
+  InodeList linked_;
 };
 
 }  // namespace karapace::store

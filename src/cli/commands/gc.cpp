@@ -40,6 +40,12 @@ Json holds_json(const std::vector<store::GcHold>& holds) {
   return json;
 }
 
+Json names_json(const std::vector<Digest>& objects) {
+  Json json = Json::array();
+  for (const Digest& object : objects) json.push_back(object.hex());
+  return json;
+}
+
 OrderedJson report_json(const core::GcReport& report, bool dry_run) {
   const store::GcPlan& plan = report.plan;
   const store::GcResult done = counts(report, dry_run);
@@ -50,7 +56,7 @@ OrderedJson report_json(const core::GcReport& report, bool dry_run) {
                           {"bytes", plan.bytes},
                           {"orphaned_envs", plan.environments},
                           {"orphaned_layers", plan.layers},
-                          {"orphaned_objects", plan.objects},
+                          {"orphaned_objects", names_json(plan.objects)},
                           {"orphaned_packages", plan.packages},
                           {"orphaned_trees", plan.trees},
                           {"removed_builds", done.builds},

@@ -31,6 +31,7 @@
 #include "worker/copy_tree.hpp"
 #include "worker/deb_control.hpp"
 #include "worker/export_tree.hpp"
+#include "worker/large_answer.hpp"
 #include "worker/normalise.hpp"
 #include "worker/unpack.hpp"
 
@@ -290,12 +291,10 @@ Json stage_fresh_upper(const Job& job) {
 
 Json diff(const Job& job) {
   const store::DiffOptions options{.flat = job.flat, .build_uid = job.request.at("uid").get<std::uint32_t>()};
-  Json changes = Json::array();
-  for (const store::TreeChange& change :
-       store::diff_upper(open_directory(job.store, job.text("upper")), job.lowers(), options, job.cancel)) {
-    changes.push_back({store::bytes_to_hex(change.path), static_cast<int>(change.kind), change.what});
-  }
-  return {{"changes", changes}};
+  const std::vector<store::TreeChange> changes =
+      store::diff_upper(open_directory(job.store, job.text("upper")), job.lowers(), options, job.cancel);
+  large_answer::write_changes(inherited(job.request, "changes_fd"), changes);
+  return {};
 }
 
 Json finish_switch(const Job& job) {
@@ -352,10 +351,8 @@ Json copy_file(const Job& job) {
 
 Json tree_sizes(const Job& job) {
   const store::TreeSizes sizes = store::read_tree_sizes(job.store, job.text("path"), job.cancel);
-  Json linked = Json::array();
-  for (const store::LinkedInode& inode : sizes.linked)
-    linked.push_back({inode.device, inode.inode, inode.links, inode.names, inode.bytes});
-  return {{"own", sizes.own}, {"linked", std::move(linked)}};
+  large_answer::write_inodes(inherited(job.request, "linked_fd"), sizes.linked);
+  return {{"own", sizes.own}};
 }
 
 /// What the layers show together, bottom first. They are merged within the largest of them.

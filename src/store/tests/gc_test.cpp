@@ -43,7 +43,13 @@ class Gc : public testing::StoreTest {
     write_all(open_beneath(dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0644), content);
   }
 
-  GcPlan plan() { return plan_gc(layout, roots, no_progress(), CancelToken::process()); }
+  GcPlan plan() {
+    GcPlan all = plan_gc(layout, roots, no_progress(), CancelToken::process());
+    if (!roots.discard_lost) {
+      EXPECT_EQ(plan_gc_of_trees(layout, no_progress(), CancelToken::process()), all.trees);
+    }
+    return all;
+  }
   GcResult collect() {
     const FileLock lock = layout.lock_exclusive();
     return apply_gc(layout, plan(), {}, no_progress(), CancelToken::process());
@@ -165,7 +171,7 @@ TEST_F(Gc, ArtefactsStayIfALockNamesThem) {
   PackageStore(layout).adopt_downloads({needed, unneeded});
   roots.packages = {needed};
   EXPECT_EQ(plan().packages, std::vector<std::string>{unneeded});
-  EXPECT_EQ(plan().objects, std::vector<std::string>{hash_bytes("unneeded artefact").hex()});
+  EXPECT_EQ(plan().objects, std::vector<Digest>{hash_bytes("unneeded artefact")});
   roots.all_packages_because = "a lock cannot be read";
   EXPECT_EQ(plan().size(), 0U);
   roots.all_packages_because.clear();
@@ -182,7 +188,7 @@ TEST_F(Gc, ACopiedArtefactKeepsItsObject) {
   roots.packages = {sha};
   EXPECT_EQ(plan().size(), 0U);
   roots.packages.clear();
-  EXPECT_EQ(plan().objects, std::vector<std::string>{object});
+  EXPECT_EQ(plan().objects, std::vector<Digest>{Digest::parse(object)});
 }
 
 TEST_F(Gc, BuildRecordsStayAsLongAsTheirLayer) {
@@ -307,6 +313,24 @@ TEST_F(Gc, ArchivedEnvironmentsKeepLayersButNoTrees) {
   ASSERT_TRUE(rename_at(layout.root(), "aside", objects, content, Replace::No));
   make_environment('b', layer);
   EXPECT_TRUE(plan().trees.empty());
+}
+
+TEST_F(Gc, AnInodeIsOneHoweverManyNamesItHas) {
+  const UniqueFd trees = open_beneath(layout.root(), "trees", O_RDONLY | O_DIRECTORY);
+  ensure_directory_at(trees, "many");
+  constexpr unsigned kNames = 9000;
+  const std::string first = "many/0";
+  write(trees, first, "content");
+  for (unsigned i = 1; i < kNames; ++i) try_link_at(trees, first, trees, "many/" + std::to_string(i));
+  write(trees, "many/shared", "other content");
+  try_link_at(trees, "many/shared", layout.root(), "outside");
+  TreeSizes sizes = read_tree_sizes(trees, "many", CancelToken::process());
+  ASSERT_EQ(sizes.linked.size(), 2U);
+  std::ranges::sort(sizes.linked, {}, &LinkedInode::names);
+  EXPECT_EQ(sizes.linked[0].names, 1U);
+  EXPECT_EQ(sizes.linked[0].links, 2U);
+  EXPECT_EQ(sizes.linked[1].names, kNames);
+  EXPECT_EQ(sizes.linked[1].links, kNames);
 }
 
 TEST_F(Gc, LeftoversOfCrashesGo) {

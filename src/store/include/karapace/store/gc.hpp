@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "karapace/base/cancel.hpp"
+#include "karapace/base/digest.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/store/layout.hpp"
 #include "karapace/store/tree_sizes.hpp"
@@ -42,7 +43,7 @@ struct GcPlan {
   std::vector<std::string> downloads;  // parts that nobody will continue
   std::vector<std::string> layers;
   std::vector<std::string> trees;
-  std::vector<std::string> objects;
+  std::vector<Digest> objects;
   std::vector<std::string> leftovers;  // of crashes: paths relative to the store root
   std::uint64_t bytes = 0;
   std::vector<GcHold> holds;
@@ -55,6 +56,10 @@ struct GcPlan {
 /// read-only store.
 [[nodiscard]] GcPlan plan_gc(const StoreLayout& layout, const GcRoots& roots, ProgressSink& progress,
                              const CancelToken& cancel);
+
+/// Which trees such a plan would have, and nothing else of it: contents and sizes are not looked at.
+[[nodiscard]] std::vector<std::string> plan_gc_of_trees(const StoreLayout& layout, ProgressSink& progress,
+                                                        const CancelToken& cancel);
 
 struct GcFailure {
   std::string what;

@@ -13,17 +13,17 @@
 
 namespace karapace::store {
 
-/// An inode that has, or may have, names elsewhere.
+/// An inode that has, or may have, names elsewhere. A tree has a million of them: they stay small.
 struct LinkedInode {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
-  std::uint64_t links = 0;  // names that it has anywhere
-  std::uint64_t names = 0;  // of these: names that were found
   std::uint64_t bytes = 0;  // on disk
+  std::uint32_t links = 0;  // names that it has anywhere
+  std::uint32_t names = 0;  // of these: names that were found
 };
 struct TreeSizes {
-  std::uint64_t own = 0;  // bytes on disk of directories, and of inodes with one name
-  std::vector<LinkedInode> linked;
+  std::uint64_t own = 0;            // bytes on disk of directories, and of inodes with one name
+  std::vector<LinkedInode> linked;  // each once
 };
 /// Walks `name` in `dir` on its own file system, following no link; nothing is there: nothing is counted.
 /// Throws SystemError (EACCES) where only the user namespace that owns the files may look.
