@@ -111,7 +111,10 @@ void set_times(const std::string& upper, Random& random) {
 
 }  // namespace
 
-Bench::Bench() : base_(scratch_directory()), root_(base_ + "/root") { clear(); }
+Bench::Bench(const std::string& place)
+    : base_(scratch_directory()), root_((place.empty() ? base_ : place) + "/root") {
+  clear();
+}
 
 Bench::~Bench() {
   try {

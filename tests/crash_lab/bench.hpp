@@ -33,7 +33,8 @@ class Random {
 
 class Bench {
  public:
-  Bench();
+  /// In `place`, which stays; by default in a directory for what may go.
+  explicit Bench(const std::string& place = {});
   Bench(const Bench&) = delete;
   Bench& operator=(const Bench&) = delete;
   ~Bench();
@@ -66,7 +67,7 @@ class Bench {
   void write_drift(const std::string& env_id, Random& random, int files = 6) const;
 
  private:
-  std::string base_;  // has root_ and the sockets
+  std::string base_;  // has the sockets, and root_ by default
   std::string root_;
 };
 

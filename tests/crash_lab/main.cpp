@@ -15,6 +15,7 @@
 
 #include "bench.hpp"
 #include "crowd.hpp"
+#include "disk_cut.hpp"
 #include "karapace/base/error.hpp"
 #include "pairs.hpp"
 #include "power_cut.hpp"
@@ -25,10 +26,11 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: crash_lab MODE [--seed S] [--operation NAME] [--kills N] [--at STEP:FAULT[,STEP]]\n"
-    "                      [--cuts N] [--cut STATE]\n"
+    "                      [--cuts N] [--cut STATE] [--disk TYPE] [--off STEP]\n"
     "  walk    every kill and every errno at every step of every operation\n"
     "  kills   N kills over all operations, with new stores until there are enough\n"
     "  power   states that a power cut may leave, --cuts of each operation\n"
+    "  disk    the power of a disk with a real file system is cut, --cuts times in all; as root\n"
     "  pairs   two operations at once, --pairs times\n"
     "  crowd   24 processes at once, for --minutes\n"
     "  short   some of everything\n"
@@ -50,6 +52,9 @@ struct Options {
   std::optional<Disturbance> at;
   std::optional<PowerCut> cut;
   unsigned long cuts = 200;
+  std::string disk = "ext4";
+  std::string disk_at;
+  std::optional<DiskCut> off;
   unsigned long pairs = 1000;
   unsigned long seconds = 600;
 };
@@ -67,6 +72,9 @@ Options parse(int argc, char** argv) {
     if (flag == "--kills") options.kills = std::stoul(value);
     if (flag == "--cut") options.cut = PowerCut::parse(value);
     if (flag == "--cuts") options.cuts = std::stoul(value);
+    if (flag == "--disk") options.disk = value;
+    if (flag == "--disk-at") options.disk_at = value;
+    if (flag == "--off") options.off = DiskCut::parse(value);
     if (flag == "--pairs") options.pairs = std::stoul(value);
     if (flag == "--seconds") options.seconds = std::stoul(value);
     if (flag == "--minutes") options.seconds = 60 * std::stoul(value);
@@ -76,11 +84,17 @@ Options parse(int argc, char** argv) {
 }
 
 /// The product is for ordinary users; tests that run as root name one.
-void become_ordinary_user() {
+const passwd* ordinary_user() {
   const char* name = std::getenv("KARAPACE_TEST_USER");
-  if (::geteuid() != 0 || name == nullptr) return;
+  if (::geteuid() != 0 || name == nullptr) return nullptr;
   const passwd* user = ::getpwnam(name);
   if (user == nullptr) throw Error(ErrorCode::NotFound, fmt::format("there is no user {}", name));
+  return user;
+}
+
+void become_ordinary_user() {
+  const passwd* user = ordinary_user();
+  if (user == nullptr) return;
   if (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0)
     throw_errno("become another user");
   // What changed its ids may not look at itself in /proc otherwise.
@@ -94,9 +108,34 @@ void list_steps(Bench& bench, const Operation& operation, std::uint64_t seed) {
     fmt::print("  {:4} {} {}\n", step.number, step.program, step.operation);
 }
 
-Tally run(const Options& options) {
+void run_one(Bench& bench, Disk* disk, const Operation& operation, std::uint64_t seed, const Options& options,
+             unsigned long kills, Tally& tally) {
+  if (options.mode == "steps") {
+    list_steps(bench, operation, seed);
+  } else if (options.at) {
+    disturb(bench, prepare(bench, operation, seed), *options.at, tally);
+  } else if (options.cut) {
+    cut_power_at(bench, operation, seed, *options.cut, tally);
+  } else if (disk != nullptr && options.off) {
+    cut_disk_at(bench, *disk, operation, seed, *options.off, tally);
+  } else if (disk != nullptr) {
+    cut_disk(bench, *disk, operation, seed,
+             options.operation.empty() ? options.cuts / operations().size() + 1 : options.cuts, tally);
+  } else if (options.mode == "power") {
+    cut_power(bench, operation, seed, options.cuts, tally);
+  } else if (options.mode == "walk") {
+    walk_all(bench, operation, seed, tally);
+  } else if (options.mode == "kills") {
+    walk_kills(bench, operation, seed, kills, tally);
+  } else {
+    walk_some(bench, operation, seed, kShort, tally);
+    cut_power(bench, operation, seed, kShort, tally);
+  }
+}
+
+Tally run(const Options& options, Disk* disk) {
   Tally tally;
-  Bench bench;
+  Bench bench(disk != nullptr ? disk->directory() : std::string());
   if (options.mode == "pairs") {
     run_pairs(bench, options.seed, options.pairs, tally);
     return tally;
@@ -117,23 +156,8 @@ Tally run(const Options& options) {
       found = true;
       const std::uint64_t seed = options.seed + round;
       const auto begin = std::chrono::steady_clock::now();
-      if (options.mode == "steps") {
-        list_steps(bench, operation, seed);
-      } else if (options.at) {
-        disturb(bench, prepare(bench, operation, seed), *options.at, tally);
-      } else if (options.cut) {
-        cut_power_at(bench, operation, seed, *options.cut, tally);
-      } else if (options.mode == "power") {
-        cut_power(bench, operation, seed, options.cuts, tally);
-      } else if (options.mode == "walk") {
-        walk_all(bench, operation, seed, tally);
-      } else if (options.mode == "kills") {
-        walk_kills(bench, operation, seed,
-                   std::min(kills_each, options.kills - std::min(tally.kills, options.kills)), tally);
-      } else {
-        walk_some(bench, operation, seed, kShort, tally);
-        cut_power(bench, operation, seed, kShort, tally);
-      }
+      const unsigned long left = options.kills - std::min(tally.kills, options.kills);
+      run_one(bench, disk, operation, seed, options, std::min(kills_each, left), tally);
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
       fmt::print("{} (seed {}): {}, {:.1f} s\n", operation.name, seed, tally.text(), took.count());
       std::fflush(stdout);
@@ -147,15 +171,22 @@ int main_checked(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.mode != "walk" && options.mode != "kills" && options.mode != "short" &&
       options.mode != "power" && options.mode != "pairs" && options.mode != "crowd" &&
-      options.mode != "steps") {
+      options.mode != "disk" && options.mode != "steps") {
     fmt::print(stderr, "{}\n", kUsage);
     for (const Operation& operation : operations()) fmt::print(stderr, "    {}\n", operation.name);
     return 2;
   }
+  std::optional<Disk> disk;
+  if (options.mode == "disk" && options.disk_at.empty()) {
+    const passwd* user = ordinary_user();
+    return keep_disk(options.disk, user != nullptr ? user->pw_uid : 0, user != nullptr ? user->pw_gid : 0,
+                     {argv + 1, argv + argc});
+  }
+  if (options.mode == "disk") disk.emplace(options.disk, options.disk_at);
   become_ordinary_user();
   adopt_orphans();
   fmt::print("seed {}\n", options.seed);
-  const Tally tally = run(options);
+  const Tally tally = run(options, disk ? &*disk : nullptr);
   fmt::print("{}\n", tally.text());
   return tally.good() ? 0 : 1;
 }
