@@ -13,7 +13,11 @@ namespace karapace::core {
 
 std::vector<store::TreeChange> Engine::diff(const EnvironmentView& environment) const {
   const store::StoreLayout& layout = impl_->open();
-  const store::EnvRecord& record = environment.record;
+  // The upper directory of one moment and the layers of another would tell what nobody changed.
+  const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  const auto lock = layout.lock_environment_shared(
+      environment.record.env_id, [&] { impl_->wait_note("a command that is changing it"); });
+  const store::EnvRecord record = reload(layout, environment.record.env_id).record;
   if (record.state == store::EnvState::Defined) return {};
   if (record.state == store::EnvState::Archived) {
     throw Error(ErrorCode::Conflict,

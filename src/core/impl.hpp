@@ -89,6 +89,9 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
 [[nodiscard]] store::SnapshotRecord find_snapshot(const store::StoreLayout& layout,
                                                   const store::EnvRecord& record, std::string_view reference);
 
+/// verify-store by somebody who has the store lock.
+[[nodiscard]] store::IntegrityReport verify_locked_store(Engine::Impl& engine);
+
 /// What a worker in the user namespace of mapped files sees.
 [[nodiscard]] store::InsideSizes inside_sizes(const store::StoreLayout& layout, CancelToken& cancel);
 /// The lock that the environment was built from; nothing while Defined. Throws what keeps it from being read.

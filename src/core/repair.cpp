@@ -136,12 +136,12 @@ RepairReport Engine::repair_store() {
           },
       .fetch_package = [&](const std::string& sha256) { return fetch_again(*impl_, sha256); },
       .remove_tree = impl_->tree_remover()};
-  result.left = verify_store();
+  result.left = verify_locked_store(*impl_);
   for (int round = 0; round < kMaxRounds && !result.left.failed.empty(); ++round) {
     auto repaired = store::repair_store(layout, result.left, sources, impl_->progress, impl_->cancel);
     if (repaired.empty()) break;
     for (auto& item : repaired) result.repaired.push_back(std::move(item));
-    result.left = verify_store();
+    result.left = verify_locked_store(*impl_);
   }
   return result;
 }

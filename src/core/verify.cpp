@@ -40,10 +40,16 @@ store::InsideChecks inside_checks(const store::StoreLayout& layout, CancelToken&
 
 }  // namespace
 
+store::IntegrityReport verify_locked_store(Engine::Impl& engine) {
+  return store::verify_store(*engine.layout, engine.progress, engine.cancel,
+                             inside_checks(*engine.layout, engine.cancel));
+}
+
 store::IntegrityReport Engine::verify_store() {
   if (!impl_->layout) return {};
-  return store::verify_store(*impl_->layout, impl_->progress, impl_->cancel,
-                             inside_checks(*impl_->layout, impl_->cancel));
+  // gc must not take away what was just listed. Whoever adds or changes something is let.
+  const auto shared = impl_->layout->lock_shared([&] { impl_->wait_note("a store-wide operation"); });
+  return verify_locked_store(*impl_);
 }
 
 }  // namespace karapace::core

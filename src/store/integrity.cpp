@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects first, because a layer is whole if its objects are; then layers and trees; then records, which name
 // layers. Faults of objects are told with the environments that need them, so they are put together last.
+//
+// The store is in use meanwhile: whoever adds to it does so objects first and records last, and a commit,
+// which names its layer before it is there, says so in its plan. So what is missing is looked for once more,
+// in the opposite order, before it is called a fault. Only gc takes things away, and the caller keeps it out.
 #include "karapace/store/integrity.hpp"
 
 #include <dirent.h>
@@ -20,6 +24,7 @@
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_log.hpp"
 #include "object_table.hpp"
+#include "pending_work.hpp"
 #include "wal_entry.hpp"
 
 namespace karapace::store {
@@ -37,6 +42,7 @@ class Verifier {
         progress_(progress),
         cancel_(cancel),
         inside_(inside),
+        pending_(layout),
         objects_dir_(layout.objects()),
         objects_(std::move(objects)) {}
 
@@ -45,8 +51,9 @@ class Verifier {
     check_packages();
     progress_.step("verify", "layers");
     check_layers();
+    const RecordList records = MetadataStore(layout_).list();
     progress_.step("verify", "environments");
-    check_metadata();
+    check_metadata(records);
     check_names();
     check_builds();
     check_places();
@@ -120,8 +127,7 @@ class Verifier {
           packages_.emplace(info.st_ino, entry.name);
           continue;
         }
-        if (objects_.table.find(hash_file(file)) == nullptr)
-          throw Error(ErrorCode::Corrupt, "no object has its bytes");
+        if (!has_object(hash_file(file))) throw Error(ErrorCode::Corrupt, "no object has its bytes");
       } catch (const Error& error) {
         if (is_shortage(error)) throw;
         add_fault("package", printable(entry.name), error.message(), users_of_package(entry.name));
@@ -183,8 +189,13 @@ class Verifier {
     check_tree(record, index);
   }
 
+  /// One that came after all of them were looked at is good: its bytes were hashed to name it.
+  [[nodiscard]] bool has_object(const Digest& object) const {
+    return objects_.table.find(object) != nullptr || exists_at(objects_dir_, object.hex());
+  }
+
   bool object_is_bad(const Digest& object, const std::string& layer) {
-    if (objects_.table.find(object) == nullptr && bad_objects_.emplace(object, "object is missing").second)
+    if (!has_object(object) && bad_objects_.emplace(object, "object is missing").second)
       ++report_.objects_checked;
     if (bad_objects_.empty() || !bad_objects_.contains(object)) return false;
     layers_with_bad_object_[object].insert(layer);
@@ -230,8 +241,7 @@ class Verifier {
 
   // --- records
 
-  void check_metadata() {
-    const RecordList list = MetadataStore(layout_).list();
+  void check_metadata(const RecordList& list) {
     report_.metadata_checked = list.records.size() + list.bad.size();
     for (const BadRecord& bad : list.bad) {
       bad_records_.insert(bad.file);
@@ -243,7 +253,8 @@ class Verifier {
       check_record(record);
       if (!record.name) continue;
       const auto [first, added] = owner_of_name_.emplace(*record.name, record.env_id);
-      if (!added)
+      if (!added && !pending_.is_changing_hands(record.env_id, first->second) &&
+          has_name(record.env_id, *record.name) && has_name(first->second, *record.name))
         bad_record(record, fmt::format("the name '{}' is also that of {}", *record.name, first->second));
     }
     check_snapshots();
@@ -268,7 +279,8 @@ class Verifier {
         if (!env_id) continue;
         if (!Digest::is_valid(*env_id)) {
           add_fault("name", printable(entry.name), "it holds no environment id", std::move(affects));
-        } else if (!affects.empty() && !exists_at(layout_.metadata(), *env_id)) {
+        } else if (!affects.empty() && !exists_at(layout_.metadata(), *env_id) &&
+                   has_name(owner->second, entry.name)) {
           add_fault("name", printable(entry.name), "it leads to an environment that is not there",
                     std::move(affects));
         }
@@ -284,15 +296,48 @@ class Verifier {
     add_fault("metadata", record.env_id, std::move(reason), {record.env_id});
   }
 
+  [[nodiscard]] bool is_known(const std::string& layer) const {
+    return layers_.contains(layer) || bad_layers_.contains(layer);
+  }
+
+  /// True if it is not in `place`, no commit is about to bring it there, and the environment still needs it.
+  [[nodiscard]] bool is_missing(FdRef place, const std::string& layer, const std::string& env_id) const {
+    // In this order: a commit that ends now has brought the layer before it takes the plan away.
+    if (pending_.brings(layer) || exists_at(place, layer)) return false;
+    try {
+      std::vector<std::string> needed;
+      if (const std::optional<EnvRecord> record = MetadataStore(layout_).find(env_id)) {
+        needed = layer_stack(*record);
+        if (record->policy_layer) needed.push_back(*record->policy_layer);
+      }
+      for (const SnapshotRecord& snapshot : SnapshotLog(layout_).read(env_id).snapshots)
+        needed.insert(needed.end(), snapshot.layers.begin(), snapshot.layers.end());
+      return std::ranges::find(needed, layer) != needed.end();
+    } catch (const Error&) {
+      return true;
+    }
+  }
+
+  [[nodiscard]] bool has_name(const std::string& env_id, const std::string& name) const {
+    try {
+      const std::optional<EnvRecord> record = MetadataStore(layout_).find(env_id);
+      return record && record->name == name;
+    } catch (const Error&) {
+      return true;
+    }
+  }
+
   void check_record(const EnvRecord& record) {
     std::vector<std::string> layers = layer_stack(record);
     if (record.policy_layer) layers.push_back(*record.policy_layer);
     for (const std::string& layer : layers) {
       users_[layer].insert(record.env_id);
-      if (!layers_.contains(layer) && !bad_layers_.contains(layer)) {
+      if (!is_known(layer)) {
+        if (!is_missing(layout_.layers(), layer, record.env_id)) continue;
         bad_record(record, fmt::format("layer {} is missing", layer));
         missing_layers_.insert(layer);
-      } else if (record.state != EnvState::Archived && !exists_at(layout_.trees(), layer)) {
+      } else if (record.state != EnvState::Archived && !exists_at(layout_.trees(), layer) &&
+                 is_missing(layout_.trees(), layer, record.env_id)) {
         bad_trees_.emplace(layer, "the tree is missing");
       }
     }
@@ -300,7 +345,7 @@ class Verifier {
       if (object.empty()) continue;
       const Digest digest = Digest::parse(object);
       users_of_object_[digest].insert(record.env_id);
-      if (objects_.table.find(digest) == nullptr || bad_objects_.contains(digest)) {
+      if (!has_object(digest) || bad_objects_.contains(digest)) {
         bad_record(record, fmt::format("object {} is damaged or missing", object));
       }
     }
@@ -327,7 +372,7 @@ class Verifier {
     for (const std::string& layer : snapshot.layers) {
       users_[layer].insert(env_id);
       snapshots_on_[layer].insert(snapshot.id);
-      if (!layers_.contains(layer) && !bad_layers_.contains(layer))
+      if (!is_known(layer) && is_missing(layout_.layers(), layer, env_id))
         add_fault("snapshot", env_id,
                   fmt::format("layer {} of snapshot {} is missing", layer, snapshot.id.substr(0, 12)),
                   {env_id}, {layer});
@@ -397,6 +442,7 @@ class Verifier {
   ProgressSink& progress_;
   const CancelToken& cancel_;
   const InsideChecks& inside_;
+  const PendingWork pending_;
   UniqueFd objects_dir_;
   ObjectCheck objects_;
   IntegrityReport report_;

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "karapace/base/durable.hpp"
+#include "karapace/store/commit.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/wal.hpp"
 #include "test_store.hpp"
@@ -33,6 +36,12 @@ class Integrity : public testing::StoreTest {
   }
 
   IntegrityReport verify() { return verify_store(layout, no_progress(), CancelToken::process()); }
+  static std::string faults_of(const IntegrityReport& report) {
+    std::string text;
+    for (const IntegrityFault& bad : report.failed)
+      text += bad.kind + " " + bad.hash + ": " + bad.reason + "\n";
+    return text;
+  }
   const IntegrityFault& fault(const IntegrityReport& report, const std::string& kind) {
     const auto found = std::ranges::find(report.failed, kind, &IntegrityFault::kind);
     if (found == report.failed.end()) throw Error(ErrorCode::NotFound, "no fault of kind " + kind);
@@ -46,6 +55,22 @@ class Integrity : public testing::StoreTest {
   testing::Sealed sealed;
   EnvRecord record;
   std::vector<std::string> me{std::string(64, 'a')};
+};
+
+/// Does something when verification has come to a step.
+class Meanwhile : public ProgressSink {
+ public:
+  Meanwhile(std::string step, std::function<void()> action)
+      : step_(std::move(step)), action_(std::move(action)) {}
+  void step(std::string_view, std::string_view detail) override {
+    if (detail == step_) std::exchange(action_, [] {})();
+  }
+  void advance(std::uint64_t, std::uint64_t, std::string_view) override {}
+  void note(std::string_view) override {}
+
+ private:
+  std::string step_;
+  std::function<void()> action_;
 };
 
 TEST_F(Integrity, WholeStoreHasNoFaults) {
@@ -148,6 +173,89 @@ TEST_F(Integrity, LayerRecordsAreCheckedWhenRead) {
   const std::string good = dir.read(store_path("store/layers/" + sealed.hash.hex()));
   overwrite("store/layers/" + hash_bytes("x").hex(), good);
   EXPECT_EQ(code_of([&] { static_cast<void>(layers.load(hash_bytes("x"))); }), ErrorCode::Corrupt);
+}
+
+TEST_F(Integrity, WhatIsBuiltMeanwhileIsNoFault) {
+  const auto build = [this](char digit) {
+    return [this, digit] {
+      const UniqueFd staging = layout.staging();
+      ensure_directory_at(staging, "tree");
+      write_all(open_beneath(staging, "tree/new", O_WRONLY | O_CREAT, 0644), std::string("new ") + digit);
+      EnvRecord added = make_record(digit);
+      added.base_layer = testing::publish_layer(layout, staging).hash.hex();
+      added.dependency_layers.clear();
+      added.manifest_hash = ObjectStore(layout).put(std::string("manifest ") + digit).hex();
+      write_all(
+          open_beneath(layout.open_dir("store/packages"), std::string(64, digit), O_WRONLY | O_CREAT, 0644),
+          std::string("manifest ") + digit);
+      MetadataStore(layout).put(added);
+    };
+  };
+  // Between the list of objects, that of layers and that of records.
+  for (const auto& [step, digit] : {std::pair{"layers", 'b'}, std::pair{"environments", 'c'}}) {
+    Meanwhile other(step, build(digit));
+    EXPECT_EQ(faults_of(verify_store(layout, other, CancelToken::process())), "") << step;
+  }
+  EXPECT_EQ(faults_of(verify()), "");
+}
+
+TEST_F(Integrity, WhatIsDestroyedOrRenamedMeanwhileIsNoFault) {
+  MetadataStore metadata(layout);
+  EnvRecord other = record;
+  other.env_id = std::string(64, 'b');
+  other.short_id = other.env_id.substr(0, 12);
+  other.name = "other";
+  metadata.put(other);
+  Meanwhile destroyer("environments", [&] { metadata.remove(record.env_id); });
+  EXPECT_EQ(faults_of(verify_store(layout, destroyer, CancelToken::process())), "");
+  metadata.put(record);
+  Meanwhile renamer("environments", [&] {
+    other.name = "third";
+    metadata.put(other);
+    record.name = "other";
+    metadata.put(record);
+    metadata.remove(other.env_id);
+  });
+  EXPECT_EQ(faults_of(verify_store(layout, renamer, CancelToken::process())), "");
+  EXPECT_EQ(faults_of(verify()), "");
+}
+
+TEST_F(Integrity, ALayerThatACommitIsAboutToBringIsNotMissing) {
+  const Digest coming = hash_bytes("an index that is not there yet");
+  auto commit =
+      Operation::begin(layout, OpKind::Commit, record.env_id, {{WalStep::Kind::FinishSwitch, record.env_id}});
+  write_switch_plan(commit.staging(), {.env_id = record.env_id,
+                                       .updated_at = record.updated_at,
+                                       .snapshot = {},
+                                       .layer = coming,
+                                       .mtimes = hash_bytes("times"),
+                                       .upper_inode = 1,
+                                       .flat = true});
+  record.snapshot_layers = {coming.hex()};
+  MetadataStore(layout).put(record);
+  EXPECT_EQ(faults_of(verify()), "");
+  // Nobody is about to bring it.
+  unlink_at(commit.staging(), "plan");
+  EXPECT_NE(faults_of(verify()), "");
+}
+
+TEST_F(Integrity, ANameThatChangesHandsBelongsToBothForAMoment) {
+  MetadataStore metadata(layout);
+  EnvRecord other = record;
+  other.env_id = std::string(64, 'b');
+  other.short_id = other.env_id.substr(0, 12);
+  other.name = "other";
+  metadata.put(other);
+  // As a build does it, half-way.
+  other.name = record.name;
+  const std::string record_with_name = read_file_at(layout.metadata(), record.env_id, 65536);
+  auto build =
+      Operation::begin(layout, OpKind::Build, other.env_id, {{WalStep::Kind::DropName, record.env_id}});
+  metadata.put_taking_name(other, record.env_id);
+  overwrite("store/metadata/" + record.env_id, record_with_name);
+  EXPECT_EQ(faults_of(verify()), "");
+  build.finish();
+  EXPECT_NE(faults_of(verify()), "");
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ struct InsideChecks {
 };
 /// Re-hashes every object (a thread per processor, at most 8), checks layer records against their index and
 /// objects, trees against their index, records against checksum and layers, every cross-reference. Changes
-/// nothing and takes no lock.
+/// nothing. The store may be in use meanwhile: what is added while this runs may go unlooked at, and is no
+/// fault. But the caller holds the store lock, shared or exclusively, so that nothing is collected.
 [[nodiscard]] IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress,
                                            const CancelToken& cancel, const InsideChecks& inside = {});
 
