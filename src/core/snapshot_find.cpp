@@ -18,29 +18,32 @@ constexpr std::size_t kShortId = 12;
 store::SnapshotRecord find_snapshot(const store::StoreLayout& layout, const store::EnvRecord& record,
                                     std::string_view reference) {
   const store::SnapshotLog log(layout);
-  const std::vector<store::SnapshotRecord> all = log.read(record.env_id, store::Stacks::Skip).snapshots;
-  const auto whole = [&](const store::SnapshotRecord& snapshot) {
-    std::optional<store::SnapshotRecord> found = log.find(record.env_id, snapshot.id);
+  const store::SnapshotList list = log.read(record.env_id, store::Stacks::Skip);
+  const std::vector<store::SnapshotRecord>& all = list.snapshots;
+  const auto whole = [&](std::size_t index) {
+    std::optional<store::SnapshotRecord> found = log.whole(record.env_id, list, index);
     if (!found)
-      throw Error(ErrorCode::NotFound, fmt::format("snapshot {} was removed just now", snapshot.id));
+      throw Error(ErrorCode::NotFound, fmt::format("snapshot {} was removed just now", all[index].id));
     return *std::move(found);
   };
-  std::vector<const store::SnapshotRecord*> found;
-  for (const store::SnapshotRecord& snapshot : all) {
-    if (snapshot.id == reference) return whole(snapshot);
-    if (reference.size() >= kMinPrefix && snapshot.id.starts_with(reference)) found.push_back(&snapshot);
+  std::vector<std::size_t> found;
+  for (std::size_t index = 0; index < all.size(); ++index) {
+    if (all[index].id == reference) return whole(index);
+    if (reference.size() >= kMinPrefix && all[index].id.starts_with(reference)) found.push_back(index);
   }
   if (found.size() > 1) {
     std::string ids;
-    for (const auto* snapshot : found) ids += (ids.empty() ? "" : ", ") + snapshot->id.substr(0, kShortId);
+    for (const std::size_t index : found)
+      ids += (ids.empty() ? "" : ", ") + all[index].id.substr(0, kShortId);
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("'{}' is the beginning of several snapshots: {}", printable(reference), ids),
                 "give more digits");
   }
-  if (found.size() == 1) return whole(*found.front());
+  if (found.size() == 1) return whole(found.front());
   // The newest, because equal layers may lie on different ones.
-  const auto by_layer = std::ranges::find(all.rbegin(), all.rend(), reference, &store::SnapshotRecord::layer);
-  if (by_layer != all.rend()) return whole(*by_layer);
+  for (std::size_t index = all.size(); index-- > 0;) {
+    if (all[index].layer == reference) return whole(index);
+  }
   throw Error(
       ErrorCode::NotFound,
       fmt::format("{} has no snapshot '{}'", record.name.value_or(record.short_id), printable(reference)),

@@ -184,25 +184,23 @@ SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
   std::size_t number = 0;
   visit_file(*file, env_id, stacks, [&](Line& line) {
     ++number;
-    if (line.snapshot && line.closed) return result.snapshots.push_back(std::move(*line.snapshot));
-    const std::string place = place_of(env_id, number);
-    if (!line.closed) result.bad.push_back({place, "the end of the line is damaged"});
-    if (line.snapshot) return result.snapshots.push_back(std::move(*line.snapshot));
-    result.bad.push_back({place, std::move(line.fault)});
+    if (!line.closed) result.bad.push_back({place_of(env_id, number), "the end of the line is damaged"});
+    if (!line.snapshot) return result.bad.push_back({place_of(env_id, number), std::move(line.fault)});
+    result.snapshots.push_back(std::move(*line.snapshot));
+    result.places.push_back({line.begin, line.end, number});
   });
   return result;
 }
 
-std::optional<SnapshotRecord> SnapshotLog::find(const std::string& env_id, std::string_view id) const {
-  std::optional<SnapshotRecord> found;
+std::optional<SnapshotRecord> SnapshotLog::whole(const std::string& env_id, const SnapshotList& list,
+                                                 std::size_t index) const {
   const std::optional<UniqueFd> file = open_for_reading(env_id);
-  if (!file) return found;
-  std::size_t number = 0;
-  visit_file(*file, env_id, Stacks::Skip, [&](Line& line) {
-    ++number;
-    if (found || !line.snapshot || line.snapshot->id != id) return;
-    found = parse_snapshot_line(line.text, place_of(env_id, number));
-  });
+  if (!file) return std::nullopt;
+  const LinePlace& place = list.places.at(index);
+  std::string line(place.end - place.begin, '\0');
+  if (read_at(*file, line, place.begin) != line.size()) return std::nullopt;
+  SnapshotRecord found = parse_snapshot_line(line, place_of(env_id, place.number));
+  if (found.id != list.snapshots.at(index).id) return std::nullopt;
   return found;
 }
 

@@ -77,7 +77,7 @@ TEST_F(SnapshotLogTest, LineWithItsStackBeforeTheChecksumIsReadToo) {
       snapshot.created_at + "\",\"entries\":1,\"bytes\":1001";
   dir.write(kFile, body + ",\"checksum\":\"" + hash_bytes(body + "}").hex() + "\"}\n");
   EXPECT_EQ(log.read(kEnv).snapshots, std::vector{snapshot});
-  EXPECT_EQ(log.find(kEnv, snapshot.id), snapshot);
+  EXPECT_EQ(log.whole(kEnv, log.read(kEnv, Stacks::Skip), 0), snapshot);
   log.append(kEnv, {make_snapshot(2)});
   EXPECT_EQ(log.read(kEnv).snapshots, (std::vector{snapshot, make_snapshot(2)}));
 }
@@ -90,14 +90,21 @@ TEST_F(SnapshotLogTest, DamagedStackIsSeenByWhoNeedsIt) {
   EXPECT_EQ(log.read(kEnv, Stacks::Skip).snapshots.size(), 2U);
   EXPECT_EQ(log.read(kEnv).snapshots, std::vector{make_snapshot(2)});
   EXPECT_EQ(log.read(kEnv).bad.size(), 1U);
-  EXPECT_EQ(log.find(kEnv, make_snapshot(2).id), make_snapshot(2));
-  EXPECT_EQ(code_of([&] { static_cast<void>(log.find(kEnv, make_snapshot(1).id)); }), ErrorCode::Corrupt);
+  const SnapshotList list = log.read(kEnv, Stacks::Skip);
+  EXPECT_EQ(log.whole(kEnv, list, 1), make_snapshot(2));
+  EXPECT_EQ(code_of([&] { static_cast<void>(log.whole(kEnv, list, 0)); }), ErrorCode::Corrupt);
 }
 
-TEST_F(SnapshotLogTest, SnapshotThatIsNotThereIsNotFound) {
-  EXPECT_EQ(log.find(kEnv, make_snapshot(1).id), std::nullopt);
-  log.append(kEnv, {make_snapshot(1)});
-  EXPECT_EQ(log.find(kEnv, make_snapshot(2).id), std::nullopt);
+TEST_F(SnapshotLogTest, SnapshotThatWasTakenBackMeanwhileIsNotFound) {
+  log.append(kEnv, {make_snapshot(1), make_snapshot(2)});
+  const SnapshotList list = log.read(kEnv, Stacks::Skip);
+  log.drop_last(kEnv, make_snapshot(2).id);
+  EXPECT_EQ(log.whole(kEnv, list, 0), make_snapshot(1));
+  EXPECT_EQ(log.whole(kEnv, list, 1), std::nullopt);
+  log.append(kEnv, {make_snapshot(3)});
+  EXPECT_EQ(log.whole(kEnv, list, 1), std::nullopt);
+  log.remove(kEnv);
+  EXPECT_EQ(log.whole(kEnv, list, 0), std::nullopt);
 }
 
 TEST_F(SnapshotLogTest, LinesAcrossThePiecesOfAReadAreWhole) {
@@ -110,7 +117,7 @@ TEST_F(SnapshotLogTest, LinesAcrossThePiecesOfAReadAreWhole) {
   }
   log.append(kEnv, all);
   EXPECT_EQ(log.read(kEnv).snapshots, all);
-  EXPECT_EQ(log.find(kEnv, all.back().id), all.back());
+  EXPECT_EQ(log.whole(kEnv, log.read(kEnv, Stacks::Skip), all.size() - 1), all.back());
 }
 
 TEST_F(SnapshotLogTest, DamagedEndsOfManyLinesAreMended) {

@@ -39,8 +39,16 @@ struct SnapshotRecord {
 /// Fills in the id. Throws InvalidInput for a record that could not be read back.
 void set_snapshot_id(SnapshotRecord& snapshot);
 
+/// Where a line lies in its file, without what ends it.
+struct LinePlace {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::size_t number = 0;  // from 1
+};
+
 struct SnapshotList {
   std::vector<SnapshotRecord> snapshots;  // oldest first
+  std::vector<LinePlace> places;          // of the snapshots
   std::vector<BadRecord> bad;             // damaged lines: skipped, never dropped
 };
 
@@ -55,8 +63,10 @@ class SnapshotLog {
   /// is ignored. CorruptError if the file as a whole cannot be read. With Stacks::Skip `layers` says nothing,
   /// and whether they are damaged is not looked at.
   [[nodiscard]] SnapshotList read(const std::string& env_id, Stacks stacks = Stacks::Read) const;
-  /// With its stack. Nothing if there is none with this id; CorruptError if its stack is damaged.
-  [[nodiscard]] std::optional<SnapshotRecord> find(const std::string& env_id, std::string_view id) const;
+  /// One of a list that was read without stacks, with its stack. Nothing if it was taken back meanwhile;
+  /// CorruptError if its stack is damaged.
+  [[nodiscard]] std::optional<SnapshotRecord> whole(const std::string& env_id, const SnapshotList& list,
+                                                    std::size_t index) const;
   /// Durable, in one write, behind whatever is whole. Snapshots have their ids already.
   void append(const std::string& env_id, const std::vector<SnapshotRecord>& snapshots);
   /// Takes the snapshot back if it is the last one: for whoever could not finish what it announces. Durable.
