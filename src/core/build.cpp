@@ -8,6 +8,7 @@
 #include "karapace/base/durable.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/core/engine.hpp"
+#include "karapace/remote/fetch.hpp"
 #include "karapace/schema/identity.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
@@ -102,7 +103,11 @@ runtime::BuildContext Build::context() {
           .cancel = engine_.cancel,
           .images = &*images_,
           .index_only = nullptr,
-          .fetch = [this](const std::vector<runtime::Artefact>& artefacts) { fetch(artefacts); }};
+          .fetch = [this](const std::vector<runtime::Artefact>& artefacts) { fetch(artefacts); },
+          .adopt =
+              [this](FdRef directory, const std::vector<std::string>& sha256s) {
+                remote::adopt_files(*engine_.layout, directory, sha256s);
+              }};
 }
 
 std::vector<std::string> Build::dependency_layers() const {

@@ -26,19 +26,6 @@ constexpr std::string_view kDirectory = "dnf";
 constexpr std::string_view kLockedFiles = "locked";
 constexpr std::size_t kMaxAnswer = std::size_t{64} * 1024 * 1024;
 
-std::string find_interpreter(const BaseSystem& system) {
-  for (const char* path : {"/usr/bin/dnf-3", "/usr/bin/dnf4", "/usr/bin/dnf"}) {
-    const auto program = try_open_in_root(system.base(), path, O_RDONLY | O_NONBLOCK);
-    if (!program) continue;
-    std::string first(256, '\0');
-    const ssize_t count = ::pread(program->get(), first.data(), first.size(), 0);
-    first.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    if (std::string interpreter = interpreter_of(first); !interpreter.empty()) return interpreter;
-  }
-  throw Error(ErrorCode::Unsupported, "the image has dnf 5 only, and this version resolves with dnf 4",
-              "use an image with dnf 4 (/usr/bin/dnf-3)");
-}
-
 /// dnf of the base, in an overlay that is thrown away, with network.
 class Resolver {
  public:
@@ -79,7 +66,7 @@ class Resolver {
                            {"prefer_locked", prefer_locked},
                            {"mirrors", std::move(mirrors)}};
     const RunResult result =
-        system_.run({.argv = {find_interpreter(system_), "-I", "-c", std::string(kScript)},
+        system_.run({.argv = {find_interpreter(system_.base()), "-I", "-c", std::string(kScript)},
                      .environment = network_environment(),
                      .network = true,
                      .mounts = {system_.staged(kDirectory, kInsideDirectory, false),
@@ -206,6 +193,19 @@ std::string interpreter_of(std::string_view program) {
   program.remove_prefix(2);
   program.remove_prefix(std::min(program.find_first_not_of(' '), program.size()));
   return std::string(program.substr(0, program.find_first_of(" \n")));
+}
+
+std::string find_interpreter(FdRef base) {
+  for (const char* path : {"/usr/bin/dnf-3", "/usr/bin/dnf4", "/usr/bin/dnf"}) {
+    const auto program = try_open_in_root(base, path, O_RDONLY | O_NONBLOCK);
+    if (!program) continue;
+    std::string first(256, '\0');
+    const ssize_t count = ::pread(program->get(), first.data(), first.size(), 0);
+    first.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (std::string interpreter = interpreter_of(first); !interpreter.empty()) return interpreter;
+  }
+  throw Error(ErrorCode::Unsupported, "the image has dnf 5 only, and this version resolves with dnf 4",
+              "use an image that has dnf 4, too (dnf install python3-dnf in it gives /usr/bin/dnf-3)");
 }
 
 }  // namespace karapace::runtime::dnf

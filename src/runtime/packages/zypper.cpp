@@ -47,12 +47,12 @@ class Resolver {
     link_packages(context_, kept_, std::string(kLockedFiles), kRpmSuffix);
     configure();
     refresh();
-    RunResult planned = plan();
+    RunResult planned = plan("--dry-run");
     if (!succeeded(planned) && !kept_.empty()) {
       // What is new does not go together with what was locked: then the repositories alone decide.
       kept_.clear();
       offer_locked();
-      planned = plan();
+      planned = plan("--dry-run");
     }
     refuse_if_unresolvable(planned);
     PackageResolution resolution;
@@ -165,9 +165,9 @@ class Resolver {
     }
   }
 
-  RunResult plan() {
-    std::vector<std::string> arguments = {
-        "install", "--dry-run", "--no-recommends", "--auto-agree-with-licenses", "--name", "--"};
+  RunResult plan(const char* how) {
+    std::vector<std::string> arguments = {"install", how, "--no-recommends", "--auto-agree-with-licenses",
+                                          "--name",  "--"};
     arguments.insert(arguments.end(), request_.names.begin(), request_.names.end());
     return zypper(std::move(arguments));
   }
@@ -210,6 +210,7 @@ class Resolver {
       }
     }
     describe(wanted, packages, repositories);
+    download_unhashed(packages);
     for (LockedPackage& package : packages)
       package.requested = std::ranges::find(request_.names, package.name) != request_.names.end();
     sort_packages(packages);
@@ -246,14 +247,13 @@ class Resolver {
                                          const std::vector<Planned>& wanted) {
     std::vector<std::string> names;
     for (const Planned& planned : wanted) names.push_back(planned.name);
-    std::string directory = repository.alias;  // as libzypp makes a file name of it
-    std::ranges::replace(directory, '/', '_');
     const auto text = system_.worker().rpm_descriptions(
-        fmt::format("{}/{}/cache/raw/{}/repodata", context_.operation.staging_path(), kDirectory, directory),
+        fmt::format("{}/{}/repodata", context_.operation.staging_path(), cached("raw", repository.alias)),
         names, context_.cancel);
     return parse_descriptions(text.value_or(""));
   }
 
+  /// Without a hash where the index has another one than a lock has.
   static LockedPackage locked_package(const ConfiguredRepository& repository, const Described& described) {
     LockedPackage package;
     package.name = described.name;
@@ -262,8 +262,9 @@ class Resolver {
     package.repository = repository.alias;
     package.path = described.path;
     package.size = described.size;
-    package.sha256 = described.checksum;
-    if (described.checksum_kind != "sha256" || !Digest::is_valid(package.sha256)) {
+    if (described.checksum_kind == "sha256" && Digest::is_valid(described.checksum)) {
+      package.sha256 = described.checksum;
+    } else if (described.checksum_kind != "sha512" && described.checksum_kind != "sha384") {
       throw Error(ErrorCode::Unsupported,
                   fmt::format("repository '{}' has no SHA256 for {}, but {}", printable(package.repository),
                               printable(label_of(package)), printable(described.checksum_kind)));
@@ -274,6 +275,47 @@ class Resolver {
                               printable(package.repository), printable(label_of(package))));
     }
     return package;
+  }
+
+  /// Where zypper keeps what it has of a repository, in staging: its alias as libzypp makes a file name of
+  /// it.
+  static std::string cached(std::string_view kind, std::string alias) {
+    std::ranges::replace(alias, '/', '_');
+    return fmt::format("{}/cache/{}/{}", kDirectory, kind, alias);
+  }
+
+  /// openSUSE's indexes have SHA512. Then it is zypper that compares, and the hash is that of what it took.
+  void download_unhashed(std::vector<LockedPackage>& packages) {
+    const auto count =
+        std::ranges::count_if(packages, [](const LockedPackage& package) { return package.sha256.empty(); });
+    if (count == 0) return;
+    context_.progress.step("download", fmt::format("{} packages, by zypper", count));
+    const RunResult downloaded = plan("--download-only");
+    std::vector<std::string> missing;
+    for (LockedPackage& package : packages) {
+      if (package.sha256.empty() && !take_downloaded(package)) missing.push_back(label_of(package));
+    }
+    if (missing.empty()) return;
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("zypper of {} has not downloaded {}:\n{}", request_.image.display_name,
+                            printable(fmt::format("{}", fmt::join(missing, ", ")), 4096),
+                            last_lines(parse_problems(downloaded.out), downloaded.err)));
+  }
+
+  bool take_downloaded(LockedPackage& package) {
+    const UniqueFd staging = context_.operation.staging();
+    const auto file = try_open_beneath(
+        staging, fmt::format("{}/{}", cached("packages", package.repository), package.path), O_RDONLY);
+    if (!file) return false;
+    // It may belong to a subordinate id: a copy is ours.
+    TreeWorker worker(context_.store, Ownership::Flat);
+    package.sha256 = worker.sha256(*file, context_.cancel);
+    package.size = static_cast<std::uint64_t>(stat_fd(*file).st_size);
+    worker.read_bundle(*file, 0, {{package.sha256, package.size, label_of(package)}},
+                       context_.operation.staging_path(), context_.progress, context_.cancel);
+    KARAPACE_ASSERT(context_.adopt != nullptr);
+    context_.adopt(staging, {package.sha256});
+    return true;
   }
 
   /// What was locked before was looked at then.

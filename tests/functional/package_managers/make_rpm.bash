@@ -44,14 +44,15 @@ publish_rpms() {
   mkdir -p site/repo/packages
   local file
   for file in "$@"; do cp "rpms/$file" site/repo/packages/; done
-  createrepo_c --quiet --no-database --revision 1 --set-timestamp-to-revision site/repo > createrepo.txt 2>&1 ||
+  createrepo_c --quiet --checksum "${checksum:-sha256}" --no-database --revision 1 --set-timestamp-to-revision site/repo > createrepo.txt 2>&1 ||
     fail "createrepo_c: $(cat createrepo.txt)"
   gpg --batch --quiet --armor --detach-sign --output site/repo/repodata/repomd.xml.asc site/repo/repodata/repomd.xml
 }
 publish_old() { publish_rpms {libfoo,hello,extra,never,unsigned}-1.0.rpm shell-5.rpm; }
 publish_new_rpm() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
 publish_new_dnf() { publish_new_rpm; }
-publish_new_zypper() { publish_new_rpm; }
+# openSUSE's own index has no other hashes.
+publish_new_zypper() { checksum=sha512 publish_new_rpm; }
 
 # An index that nobody signed.
 forge_index_rpm() { echo '<!-- -->' >> site/repo/repodata/repomd.xml; }

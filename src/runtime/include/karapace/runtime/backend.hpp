@@ -50,6 +50,8 @@ struct BuildContext {
   std::string* index_only = nullptr;
   /// Brings files into store/packages, for what must be looked at before it is locked. The engine's, too.
   std::function<void(const std::vector<Artefact>&)> fetch{};
+  /// Moves files of ours, which are named by their sha256, into store/packages. The engine's as well.
+  std::function<void(FdRef directory, const std::vector<std::string>& sha256s)> adopt{};
 };
 
 struct BaseResolution {
