@@ -3,11 +3,14 @@
 
 #include <fcntl.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <string>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/subprocess.hpp"
 
 namespace karapace::test {
 
@@ -27,14 +30,26 @@ class TemporaryDirectory {
     try {
       remove_tree_at(open_path(path_.substr(0, slash), O_RDONLY | O_DIRECTORY), path_.substr(slash + 1));
     } catch (const Error&) {
-      // What mapped environments made belongs to subordinate ids; the next boot clears the directory.
-      return;
+      remove_mapped();
     }
   }
   [[nodiscard]] const UniqueFd& fd() const noexcept { return fd_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
  private:
+  /// What mapped environments made belongs to subordinate ids.
+  void remove_mapped() const noexcept {
+    try {
+      Command remove;
+      remove.program = "unshare";
+      remove.arguments = {"--map-auto", "--map-root-user", "rm", "-rf", path_};
+      remove.environment = host_tool_environment();
+      static_cast<void>(run(remove));
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s stays: %s\n", path_.c_str(), error.what());
+    }
+  }
+
   std::string path_;
   UniqueFd fd_;
 };
