@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "build.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -166,6 +167,8 @@ void Build::publish() {
   // The merged root directory takes its mode from the upper one: 0700 here would lock everybody out of "/".
   ensure_directory_at(environment, "upper", 0755);
   for (const char* name : {"work", "home", "run"}) ensure_directory_at(environment, name, 0700);
+  // From the beginning: on a full disk, too, it must be possible to lock sessions out and destroy this.
+  open_beneath(environment, "run/sessions", O_RDWR | O_CREAT | O_NOFOLLOW, 0600).close();
   sync_directory(environment);
 
   predecessor_ = find_predecessor(layout, inputs_, lock_.env_id);

@@ -70,6 +70,7 @@ Engine::Engine(std::string store_root, Access access, ProgressSink& progress, Ca
   impl_->layout = store::StoreLayout::open_existing(impl_->root);
   if (access != Access::Write || !impl_->layout) return;
   require_owner(*impl_->layout, ::geteuid());
+  impl_->layout->require_one_file_system();
   impl_->recover();
 }
 

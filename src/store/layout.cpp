@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
+#include "karapace/base/clock.hpp"
 #include "karapace/base/digest.hpp"
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
@@ -77,6 +80,46 @@ void check_may_initialise(FdRef root, const std::string& path) {
   }
 }
 
+[[noreturn]] void refuse_file_system(const std::string& path, std::string_view reason) {
+  throw Error(ErrorCode::Unsupported,
+              fmt::format("the file system of {} cannot hold a store: {}", path, reason),
+              "Use a local file system such as ext4, xfs, btrfs or tmpfs, with --store or KARAPACE_STORE.");
+}
+
+void make_as_needed(const std::string& path, const char* what, const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const SystemError& error) {
+    const int number = error.error_number();
+    if (number == EPERM || number == ENOSYS || number == EOPNOTSUPP || number == EINVAL)
+      refuse_file_system(path, fmt::format("it has no {}", what));
+    throw;
+  }
+}
+
+/// What a tree or a record needs and some file systems do not have (vfat, exfat, shares of other systems): it
+/// is told before anything is downloaded. There may be no hard links, no extended attributes and no reflinks.
+void require_file_system(FdRef store, const std::string& path) {
+  const std::string probe = std::string(kTemporaryPrefix) + random_hex(8);
+  make_as_needed(path, "permissions", [&] {
+    make_directory_at(store, probe, 0751);
+    const auto made = stat_at(store, probe);
+    remove_directory_at(store, probe);
+    if (!made || (made->st_mode & 07777) != 0751) refuse_file_system(path, "it does not keep permissions");
+  });
+  make_as_needed(path, "symbolic links", [&] { symlink_at("anywhere", store, probe); });
+  bool renamed = false;
+  try {
+    renamed = rename_at(store, probe, store, probe + "-2", Replace::No);
+  } catch (const Error& error) {
+    try_unlink_at(store, probe);
+    if (error.code() == ErrorCode::Unsupported)
+      refuse_file_system(path, "it cannot rename without replacing");
+    throw;
+  }
+  try_unlink_at(store, renamed ? probe + "-2" : probe);
+}
+
 void create_root(const std::string& path) {
   const std::filesystem::path full(path);
   const UniqueFd top = open_path("/", kOpenDirectory);
@@ -87,7 +130,12 @@ void create_root(const std::string& path) {
     if (std::filesystem::is_directory(so_far)) continue;
     const std::string parent = std::filesystem::path(so_far).parent_path().string();
     const UniqueFd dir = open_path(parent, kOpenDirectory);
-    ensure_directory_at(dir, part.string(), 0700);
+    try {
+      ensure_directory_at(dir, part.string(), 0700);
+    } catch (const SystemError&) {
+      if (exists_at(dir, part.string())) refuse_file_system(path, "it has no permissions");
+      throw;
+    }
     sync_directory(dir);
   }
 }
@@ -156,8 +204,11 @@ StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
                           return StoreLayout(path, std::move(root), std::move(*store));
                         }
                         check_may_initialise(root, path);
-                        for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
+                        make_as_needed(path, "permissions",
+                                       [&] { ensure_directory_at(root, "store", 0700); });
                         UniqueFd store = open_directory(root, "store");
+                        require_file_system(store, path);
+                        for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
                         for (const char* name : kStoreDirectories) ensure_directory_at(store, name, 0700);
                         sync_directory(store);
                         // Last: a store is one when it has a version.
@@ -176,6 +227,20 @@ std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_pa
                         if (layout && !check_version(layout->store_)) return std::nullopt;
                         return layout;
                       });
+}
+
+void StoreLayout::require_one_file_system() const {
+  const dev_t device = stat_fd(root_).st_dev;
+  const auto check = [&](FdRef dir, const char* name) {
+    const auto info = stat_at(dir, name);
+    if (!info || info->st_dev == device) return;
+    throw Error(
+        ErrorCode::Unsupported,
+        fmt::format("\"{}\" in the store {} is on another file system than the rest", name, root_path_),
+        "Files are moved between its directories: mount the whole store there, not a part of it.");
+  };
+  for (const char* name : kTopDirectories) check(root_, name);
+  for (const char* name : kStoreDirectories) check(store_, name);
 }
 
 std::optional<StoreLayout> StoreLayout::open_any_version(const std::string& root_path) {

@@ -127,6 +127,39 @@ TEST_F(UserMachine, WithoutHardLinksEverythingIsACopyAndWorks) {
   }
 }
 
+TEST_F(UserMachine, AFileSystemThatCannotHoldAStoreIsRefusedBeforeAnythingIsMade) {
+  const RunResult result = shell(std::string("export KARAPACE_STORE=$PWD/vfat; ") + KARAPACE_BIN_DIR +
+                                 "/../tests/karapace-test-without-links symlinks $K build --name dev");
+  EXPECT_EQ(result.status, 1) << result.err;
+  EXPECT_NE(result.err.find("cannot hold a store: it has no symbolic links"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("ext4, xfs, btrfs or tmpfs"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("bootstrap"), std::string::npos) << result.err;
+}
+
+TEST_F(UserMachine, AStoreOfWhichAPartIsMountedFromElsewhereIsRefused) {
+  const RunResult result = run_program(
+      "/usr/bin/unshare",
+      {"--user", "--map-current-user", "--mount", "--keep-caps", "/bin/bash", "-c",
+       "export KARAPACE_STORE=$PWD/parts; K=" + karapace_binary() +
+           "; $K build --name dev > /dev/null && mount -t tmpfs none parts/trees && $K commit dev"});
+  EXPECT_EQ(result.status, 1) << result.err;
+  EXPECT_NE(result.err.find("is on another file system than the rest"), std::string::npos) << result.err;
+}
+
+TEST_F(UserMachine, WithoutRoomForASingleFileAnEnvironmentCanStillBeDestroyed) {
+  const RunResult result = run_program(
+      "/usr/bin/unshare", {"--user", "--map-current-user", "--mount", "--keep-caps", "/bin/bash", "-c",
+                           "set -e; mkdir full; mount -t tmpfs -o size=64m,nr_inodes=2000 none full; export "
+                           "KARAPACE_STORE=$PWD/full/store; K=" +
+                               karapace_binary() +
+                               "; $K build --name dev > /dev/null; i=0; while : > full/fill-$i; do i=$((i + "
+                               "1)); done 2> /dev/null || "
+                               "true; ! : > full/one-more; $K destroy dev > /dev/null; $K gc"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("freed ")) << result.out;
+}
+
 TEST_F(UserMachine, AQuotaAndABadDiskAreToldWithTheirFixAndLoseNothing) {
   put("file", "content");
   environment_.emplace_back("KARAPACE_FAULT", "3+:EDQUOT");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//   karapace-test-without-links ERRNO PROGRAM [ARGUMENT...]
+//   karapace-test-without-links ERRNO|symlinks PROGRAM [ARGUMENT...]
 // Runs a program for which no hard link can be made: a file system without them (EPERM), one that has
-// reached its number of links (EMLINK), two file systems (EXDEV).
+// reached its number of links (EMLINK), two file systems (EXDEV). "symlinks": or no symbolic
+// link, as on vfat (EPERM).
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -18,7 +19,7 @@
 namespace {
 
 unsigned number_of(std::string_view name) {
-  if (name == "EPERM") return EPERM;
+  if (name == "EPERM" || name == "symlinks") return EPERM;
   if (name == "EMLINK") return EMLINK;
   if (name == "EXDEV") return EXDEV;
   return 0;
@@ -29,11 +30,12 @@ unsigned number_of(std::string_view name) {
 int main(int argc, char** argv) {
   const unsigned number = argc < 3 ? 0 : number_of(argv[1]);
   if (number == 0) {
-    std::fprintf(stderr, "usage: %s EPERM|EMLINK|EXDEV PROGRAM [ARGUMENT...]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s EPERM|EMLINK|EXDEV|symlinks PROGRAM [ARGUMENT...]\n", argv[0]);
     return 2;
   }
+  const unsigned call = argv[1] == std::string_view("symlinks") ? SYS_symlinkat : SYS_linkat;
   std::array filter{sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                    sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_linkat, 0, 1),
+                    sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
                     sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | number),
                     sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   const sock_fprog program{filter.size(), filter.data()};

@@ -56,6 +56,9 @@ class StoreLayout {
   /// Makes what is missing of the directories.
   void ensure_directories() const;
 
+  /// Throws Unsupported if a part of it is mounted from elsewhere: files are moved between its directories.
+  void require_one_file_system() const;
+
   [[nodiscard]] const std::string& root_path() const noexcept { return root_path_; }
   [[nodiscard]] FdRef root() const noexcept { return root_; }
   [[nodiscard]] FdRef store() const noexcept { return store_; }
