@@ -158,8 +158,7 @@ void Build::publish() {
   progress_.quiet_step("publish");
   const store::StoreLayout& layout = *engine_.layout;
   store::MetadataStore metadata(layout);
-  env_lock_ = layout.lock_environment(
-      lock_.env_id, [&] { engine_.wait_note(fmt::format("another build of {}", lock_.short_id)); });
+  env_lock_ = lock_settled(engine_, lock_.env_id, fmt::format("another build of {}", lock_.short_id));
   auto existing = metadata.find(lock_.env_id);
   const UniqueFd environment = open_directory(layout.root(), "env/" + lock_.env_id);
   const bool is_stale = !existing && tell_what_is_stale(environment);

@@ -52,6 +52,9 @@ struct LockedEnvironment {
   FileLock sessions;
   store::EnvRecord record;
 };
+/// The lock of an environment in which no commit or restore is half-done: one whose owner died while we
+/// waited is finished first. Busy if that cannot be done now.
+[[nodiscard]] FileLock lock_settled(Engine::Impl& engine, const std::string& env_id, std::string_view whom);
 /// The lock of one environment, by somebody who has that of `holding` (or none: empty). Of two that want each
 /// other's one waits and the other gets Busy.
 [[nodiscard]] FileLock lock_beside(Engine::Impl& engine, const store::EnvRecord& record,

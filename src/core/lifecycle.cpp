@@ -95,9 +95,8 @@ EnvironmentView Engine::rename(const EnvironmentView& environment, const std::st
   const std::string env_id = environment.record.env_id;
   store::StoreLayout& layout = impl_->open();
   const auto shared = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });
-  const auto lock = layout.lock_environment(env_id, [&] {
-    impl_->wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
-  });
+  const auto lock = lock_settled(
+      *impl_, env_id, fmt::format("another command that is changing {}", environment.record.short_id));
   EnvironmentView current = reload(layout, env_id);
   if (current.record.name != new_name) {
     current.record.name = new_name;

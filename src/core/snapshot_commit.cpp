@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/schema/identity.hpp"
 #include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 
@@ -90,15 +93,46 @@ bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& re
   }
 }
 
+namespace {
+
+/// `take` gives the lock of the environment.
+FileLock take_settled(Engine::Impl& engine, const std::string& env_id,
+                      const std::function<FileLock()>& take) {
+  constexpr int kRounds = 3;
+  for (int round = 0;; ++round) {
+    FileLock lock = take();
+    if (!store::has_unfinished_switch(*engine.layout, env_id)) return lock;
+    if (round == kRounds) break;
+    {
+      // Recovery takes it itself.
+      const FileLock given_back = std::move(lock);
+    }
+    engine.recover();
+  }
+  const std::string short_id = env_id.substr(0, EnvId::kShortLength);
+  throw Error(ErrorCode::Busy,
+              fmt::format("a commit or restore of {} was interrupted, and cannot be finished now", short_id),
+              fmt::format("karapace stop {}, and try again", short_id));
+}
+
+}  // namespace
+
+FileLock lock_settled(Engine::Impl& engine, const std::string& env_id, std::string_view whom) {
+  return take_settled(engine, env_id, [&] {
+    return engine.layout->lock_environment(env_id, [&] { engine.wait_note(whom); });
+  });
+}
+
 FileLock lock_beside(Engine::Impl& engine, const store::EnvRecord& record, const std::string& holding) {
   const store::StoreLayout& layout = *engine.layout;
   const std::string whom = fmt::format("another command that is changing {}", record.short_id);
   // Whoever has one waits only for a smaller one, so nobody waits in a circle.
-  if (holding.empty() || record.env_id < holding)
-    return layout.lock_environment(record.env_id, [&] { engine.wait_note(whom); });
-  std::optional<FileLock> lock = layout.try_lock_environment(record.env_id);
-  if (!lock) throw Error(ErrorCode::Busy, "there is " + whom, "try again when it has ended");
-  return std::move(*lock);
+  if (holding.empty() || record.env_id < holding) return lock_settled(engine, record.env_id, whom);
+  return take_settled(engine, record.env_id, [&] {
+    std::optional<FileLock> lock = layout.try_lock_environment(record.env_id);
+    if (!lock) throw Error(ErrorCode::Busy, "there is " + whom, "try again when it has ended");
+    return std::move(*lock);
+  });
 }
 
 LockedEnvironment lock_environment_alone(Engine::Impl& engine, const store::EnvRecord& record,

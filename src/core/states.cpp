@@ -44,9 +44,8 @@ StateChange change_state(Engine::Impl& engine, const EnvironmentView& environmen
   const std::string env_id = environment.record.env_id;
   const store::StoreLayout& layout = engine.open();
   const auto shared = layout.lock_shared([&] { engine.wait_note("a store-wide operation"); });
-  const auto lock = layout.lock_environment(env_id, [&] {
-    engine.wait_note(fmt::format("another command that is changing {}", environment.record.short_id));
-  });
+  const auto lock = lock_settled(
+      engine, env_id, fmt::format("another command that is changing {}", environment.record.short_id));
   EnvironmentView current = reload(layout, env_id);
   // Asked for again, by somebody who does not know how it ended the first time.
   if (current.record.state == to) return {std::move(current), false};

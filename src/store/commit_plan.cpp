@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
@@ -10,6 +12,7 @@
 #include "layer_text.hpp"
 #include "record_text.hpp"
 #include "undo.hpp"
+#include "wal_entry.hpp"
 
 namespace karapace::store {
 namespace {
@@ -82,6 +85,24 @@ std::optional<SwitchPlan> read_switch_plan(FdRef staging) {
   } catch (const Error& error) {
     throw CorruptError("the plan of an operation", "a valid plan", error.message());
   }
+}
+
+bool has_unfinished_switch(const StoreLayout& layout, const std::string& env_id) {
+  const UniqueFd wal = layout.open_dir("store/wal");
+  for (const DirectoryEntry& entry : list_directory(wal)) {
+    try {
+      const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
+      if (!text) continue;
+      const WalEntry operation = parse_wal_text(*text, entry.name.substr(0, entry.name.find('.')));
+      if (std::ranges::any_of(operation.steps, [&](const WalStep& step) {
+            return step.kind == WalStep::Kind::FinishSwitch && step.id == env_id;
+          }))
+        return true;
+    } catch (const Error&) {
+      // No entry: recovery sets it aside.
+    }
+  }
+  return false;
 }
 
 void stage_layer_record(FdRef staging, const LayerRecord& record) {

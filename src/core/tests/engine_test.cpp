@@ -13,6 +13,7 @@
 
 #include "../impl.hpp"
 #include "karapace/base/clock.hpp"
+#include "karapace/base/digest.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
 #include "karapace/store/layer.hpp"
@@ -263,6 +264,44 @@ TEST_F(EngineTest, DestroyMakesSpaceOnAFullDisk) {
     ++tried;
   }
   EXPECT_GE(tried, 2);
+}
+
+TEST_F(EngineTest, ACommitThatDiedWhileWeWaitedIsFinishedBeforeAnythingElseChanges) {
+  const std::string id = build(write_manifest("dev.toml", "'git'")).env_id;
+  // It has looked for what dead operations left when there was nothing.
+  auto waiting = engine();
+  const auto environment = waiting.find_environment("dev");
+  const fs::path file = directory_ / "store" / "env" / id / "upper" / "file";
+  bool done = false;
+  for (int call = 1; !done; ++call) {
+    const std::string text = "text " + std::to_string(call);
+    std::ofstream(file) << text;
+    auto dying = engine();
+    const auto same = dying.find_environment("dev");
+    fault::arm(std::to_string(call) + "+:EIO");
+    try {
+      dying.commit(same, "it may die");
+      done = true;
+    } catch (const Error&) {
+      // Nothing can be taken back or finished now, as if the process had been ended.
+    }
+    fault::arm("");
+    if (call % 2 == 0) {
+      waiting.rename(environment, "name" + std::to_string(call));
+      waiting.rename(environment, "dev");
+    } else {
+      waiting.freeze(environment);
+      waiting.thaw(environment);
+    }
+    EXPECT_TRUE(read_text(file) == text ||
+                fs::exists(directory_ / "store" / "store" / "objects" / hash_bytes(text).hex()))
+        << call;
+    const auto report = engine().verify_store();
+    for (const auto& fault : report.failed)
+      ADD_FAILURE() << call << ": " << fault.kind << " " << fault.reason;
+    ASSERT_FALSE(HasFailure());
+    ASSERT_LT(call, 1000);
+  }
 }
 #endif
 

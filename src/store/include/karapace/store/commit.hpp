@@ -41,6 +41,10 @@ struct SwitchPlan {
 void write_switch_plan(FdRef staging, const SwitchPlan& plan);
 /// Nothing if the operation did not come so far. CorruptError.
 [[nodiscard]] std::optional<SwitchPlan> read_switch_plan(FdRef staging);
+/// True if the log has an operation that switches the files of this environment. Seen by whoever has the
+/// environment's lock, its owner has died; and only recovery may change the environment's record, because it
+/// is by the record that it tells whether the switch was decided.
+[[nodiscard]] bool has_unfinished_switch(const StoreLayout& layout, const std::string& env_id);
 
 struct CommitPreparation {
   bool changed = false;  // false: the upper directory says nothing that is not below it
