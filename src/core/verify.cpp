@@ -34,7 +34,8 @@ store::InsideChecks inside_checks(const store::StoreLayout& layout, CancelToken&
               },
           .tree =
               [&](const store::LayerRecord& layer) {
-                return runtime::TreeWorker(layout, Ownership::Mapped).tree_faults(layer, cancel);
+                const Ownership ownership = layer.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
+                return runtime::TreeWorker(layout, ownership).tree_faults(layer, cancel);
               }};
 }
 

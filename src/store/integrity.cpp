@@ -216,15 +216,21 @@ class Verifier {
         try_open_beneath(layout_.trees(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!tree) return;
     const bool mapped = record.ownership == "mapped";
-    if (mapped && !inside_.tree) {
-      report_.unreadable.push_back("tree " + name);
-      return;
-    }
+    const auto look = [&] {
+      if (!mapped) {
+        try {
+          return find_tree_faults(open_directory(layout_.trees(), name), objects_dir_, IndexReader(index),
+                                  true, cancel_, &objects_.table);
+        } catch (const Error& error) {
+          // Our own files, of a mode that closes them to us.
+          if (!is_denied(error)) throw;
+        }
+      }
+      if (!inside_.tree) throw Error(ErrorCode::PermissionDenied, "only its own user namespace may read it");
+      return inside_.tree(record);
+    };
     try {
-      const std::vector<std::string> faults =
-          mapped ? inside_.tree(record)
-                 : find_tree_faults(open_directory(layout_.trees(), name), objects_dir_, IndexReader(index),
-                                    true, cancel_, &objects_.table);
+      const std::vector<std::string> faults = look();
       ++report_.trees_checked;
       if (!faults.empty())
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));

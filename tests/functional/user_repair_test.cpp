@@ -128,6 +128,26 @@ TEST_F(UserMapped, DiskUseIsWhatDestroyingAndCollectingGiveBack) {
   EXPECT_EQ(record.at("exclusive_bytes").get<std::uint64_t>(), of_its_own + collected);
 }
 
+using UserFlat = UserRepair;
+
+TEST_F(UserFlat, AFileThatItsOwnerMayNotReadIsLookedAtFromInside) {
+  write_manifest("rootfs:./tree", "flat");
+  karapace_ok({"build", "--name", "dev"});
+  const auto id = karapace_json({"inspect", "dev"}).at("env_id").get<std::string>();
+  const fs::path upper = in_store("env/" + id + "/upper");
+  std::ofstream(upper / "closed") << "not for me";
+  fs::permissions(upper / "closed", fs::perms::none);
+  const std::string layer = karapace_json({"commit", "dev"}).at("snapshot").at("hash").get<std::string>();
+  const Json report = karapace_json({"verify-store"});
+  EXPECT_EQ(report.at("unreadable"), Json::array());
+  EXPECT_EQ(report.at("failed"), 0);
+
+  damage(in_store("trees/" + layer + "/closed"));
+  const RunResult found = karapace({"verify-store"});
+  EXPECT_EQ(found.status, 3);
+  EXPECT_NE(found.out.find("closed"), std::string::npos) << found.out;
+}
+
 class UserDownload : public UserRepair {
  protected:
   void SetUp() override {

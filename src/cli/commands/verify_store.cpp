@@ -55,7 +55,9 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
       text += fmt::format("     affects snapshot {}\n", snapshot);
   }
   for (const std::string& name : report.unreadable)
-    text += fmt::format("not checked, because it belongs to a subordinate id: {}\n", printable(name));
+    text +=
+        fmt::format("not checked, because only its own user namespace may read it, and there is none: {}\n",
+                    printable(name));
   return text + fmt::format("{} of {} passed ({} objects, {} layers, {} trees, {} records)\n", report.passed,
                             report.checked, report.objects_checked, report.layers_checked,
                             report.trees_checked, report.metadata_checked);

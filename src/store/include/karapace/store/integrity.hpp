@@ -29,8 +29,7 @@ struct IntegrityReport {
   std::uint64_t passed = 0;
   std::uint64_t objects_checked = 0, layers_checked = 0, trees_checked = 0, metadata_checked = 0;
   std::vector<IntegrityFault> failed;
-  /// "object <hash>", "tree <hash>": of subordinate ids, so that only the worker can look at them. Not in
-  /// `checked`.
+  /// "object <hash>", "tree <hash>": what we may not read and the worker could not look at. Not in `checked`.
   std::vector<std::string> unreadable;
 };
 /// What only the user namespace that owns the files can look at. An empty one, or one that throws an Error:
