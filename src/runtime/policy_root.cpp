@@ -264,7 +264,11 @@ PolicyRoot ensure_policy(const store::StoreLayout& store, const PolicyRequest& r
   const std::string name = "policy-" + digest_of(files).hex().substr(0, kDigestDigits);
   policy.directory = environment + "/" + name;
   const UniqueFd directory = open_directory(store.root(), environment);
-  if (exists_at(directory, name)) return policy;
+  if (const auto info = stat_at(directory, name)) {
+    if (S_ISDIR(info->st_mode)) return policy;
+    // The overlay would follow a link to wherever it leads, and show that inside.
+    try_unlink_at(directory, name);
+  }
   const std::string staged = "policy-new-" + random_hex(8);
   make_directory_at(directory, staged, 0755);
   const UniqueFd opened = open_directory(directory, staged);

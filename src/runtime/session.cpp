@@ -64,8 +64,10 @@ void start_holder(const store::StoreLayout& store, const SessionRequest& request
   session.plan.mode = LaunchMode::Start;
   plan_environment(store, request, user, session.plan, session.fds);
   // Made by us: with mapped ids a file of the holder's making would belong to root inside, and we could not
-  // write to it.
-  open_beneath(run_directory, "holder", O_RDWR | O_CREAT, 0600).close();
+  // write to it. Made anew: the old one may have names elsewhere, in a copy of the store that shares its
+  // files.
+  try_unlink_at(run_directory, "holder");
+  open_beneath(run_directory, "holder", O_RDWR | O_CREAT | O_EXCL, 0600).close();
   session.plan.store_root_fd = keep(session, duplicate(store.root()));
   session.plan.run_dir_fd = keep(session, std::move(run_directory));
 }

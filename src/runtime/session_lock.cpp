@@ -45,7 +45,12 @@ void send_signal(FdRef pidfd, int number) {
 
 std::optional<UniqueFd> find_run_directory(const store::StoreLayout& store, const std::string& env_id) {
   store::check_env_id(env_id);
-  return try_open_beneath(store.root(), "env/" + env_id + "/run", O_RDONLY | O_DIRECTORY);
+  try {
+    return try_open_beneath(store.root(), "env/" + env_id + "/run", O_RDONLY | O_DIRECTORY);
+  } catch (const SystemError& error) {
+    if (error.error_number() != ELOOP && error.error_number() != ENOTDIR) throw;
+    throw CorruptError("env/" + env_id + "/run", "a directory", error.message());
+  }
 }
 
 UniqueFd open_run_directory(const store::StoreLayout& store, const std::string& env_id) {
@@ -94,11 +99,18 @@ std::optional<FileLock> lock_out_sessions(const store::StoreLayout& store, const
 }
 
 SessionStatus session_status(const store::StoreLayout& store, const std::string& env_id) {
-  const auto directory = find_run_directory(store, env_id);
-  if (!directory) return {};
-  const auto holder = find_holder(*directory);
-  if (!holder) return {};
-  return SessionStatus{true, holder->pid};
+  try {
+    const auto directory = find_run_directory(store, env_id);
+    if (!directory) return {};
+    const auto holder = find_holder(*directory);
+    if (!holder) return {};
+    return SessionStatus{true, holder->pid};
+  } catch (const Error& error) {
+    if (is_shortage(error)) throw;
+    // Damage of one environment, which must not hide the others from a list. Whoever changes it takes the
+    // locks in there first, and is told.
+    return {};
+  }
 }
 
 StopResult stop_sessions(const store::StoreLayout& store, const std::string& env_id,

@@ -349,7 +349,7 @@ class Planner {
     std::ranges::sort(plan_.objects);
     std::erase_if(plan_.objects, [&](const Digest& object) {
       const auto info = stat_at(objects, object.hex());
-      if (!info || package_inodes_.contains(info->st_ino)) return true;
+      if (!info || S_ISDIR(info->st_mode) || package_inodes_.contains(info->st_ino)) return true;
       inodes_.add(*info);
       return false;
     });
@@ -362,8 +362,10 @@ class Planner {
       if (!Digest::is_valid(entry.name)) continue;
       cancel_.check();
       if (is_live(entry.name)) continue;
+      const auto info = stat_at(dir, entry.name);
+      if (!info || S_ISDIR(info->st_mode)) continue;  // not ours, and no file that could be deleted
       dead.push_back(entry.name);
-      if (const auto info = stat_at(dir, entry.name)) inodes_.add(*info);
+      inodes_.add(*info);
     }
   }
 

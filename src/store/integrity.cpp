@@ -412,8 +412,24 @@ class Verifier {
           add_fault(kind, entry.name, "it is a symbolic link, which is never followed", {});
         } else if (!S_ISDIR(info->st_mode)) {
           add_fault(kind, entry.name, "it is not a directory");
+        } else if (kind == std::string_view("environment")) {
+          check_environment(dir, entry.name);
         }
       }
+    }
+  }
+
+  /// What is written inside is the user's own; that it is written here, and nowhere else, is checked.
+  void check_environment(FdRef environments, const std::string& env_id) {
+    try {
+      for (const char* name : {"upper", "work", "home", "run"}) {
+        const auto info = stat_at(environments, env_id + "/" + name);
+        if (info && !S_ISDIR(info->st_mode))
+          throw CorruptError(name, "a directory", S_ISLNK(info->st_mode) ? "a symbolic link" : "a file");
+      }
+    } catch (const Error& error) {
+      if (is_shortage(error)) throw;
+      add_fault("environment", env_id, error.message(), {env_id});
     }
   }
 

@@ -204,11 +204,26 @@ std::optional<SnapshotRecord> SnapshotLog::whole(const std::string& env_id, cons
   return found;
 }
 
+namespace {
+
+/// A file with another name, in a copy of the store that shares its files or elsewhere, is not written to: it
+/// gets a copy.
+std::optional<UniqueFd> try_open_own(FdRef directory, const std::string& env_id) {
+  auto file = try_open_beneath(directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return file;
+  const struct stat info = stat_fd(*file);
+  if (!S_ISREG(info.st_mode) || info.st_nlink == 1) return file;
+  replace_file(directory, env_id, read_file_at(directory, env_id, kMaxFile));
+  return try_open_beneath(directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+}
+
+}  // namespace
+
 UniqueFd SnapshotLog::open_for_writing(const std::string& env_id, bool& is_new) {
   check_env_id(env_id);
   ensure_directory_at(layout_.store(), kDirectory, 0700);
   const UniqueFd directory = open_directory(layout_.store(), kDirectory);
-  if (auto file = try_open_beneath(directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK)) {
+  if (auto file = try_open_own(directory, env_id)) {
     is_new = false;
     return std::move(*file);
   }
@@ -250,7 +265,7 @@ void SnapshotLog::drop_last(const std::string& env_id, const std::string& snapsh
   check_env_id(env_id);
   const std::optional<UniqueFd> directory = open_directory_of_logs(layout_);
   if (!directory) return;
-  const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  const auto file = try_open_own(*directory, env_id);
   if (!file) return;
   const Ends ends = find_ends(*file, env_id);
   // Damage is never dropped.
@@ -263,7 +278,7 @@ bool SnapshotLog::mend(const std::string& env_id) {
   check_env_id(env_id);
   const std::optional<UniqueFd> directory = open_directory_of_logs(layout_);
   if (!directory) return false;
-  const auto file = try_open_beneath(*directory, env_id, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  const auto file = try_open_own(*directory, env_id);
   if (!file) return false;
   const Ends ends = find_ends(*file, env_id);
   if (ends.open.empty()) return false;

@@ -144,7 +144,7 @@ TEST_F(CliHostileStore, RepairMayFailOrDieAtEveryStep) {
     fs::remove_all(store());
     EXPECT_EQ(run_program("cp", {"-a", saved, store()}).status, 0);
     environment_.emplace_back("KARAPACE_FAULT", fault);
-    const RunResult result = karapace({"verify-store", "--repair"});
+    RunResult result = karapace({"verify-store", "--repair"});
     environment_.pop_back();
     return result;
   };
@@ -232,6 +232,49 @@ TEST_F(CliHostileStore, LinksAreNeverFollowed) {
     expect_others_are_well();
     fs::remove(link);
   }
+}
+
+TEST_F(CliHostileStore, ALinkInAnEnvironmentIsToldAndHidesNoOtherFromTheList) {
+  for (const char* name : {"upper", "work", "home", "run"}) {
+    SCOPED_TRACE(name);
+    const std::string place = path("env/" + victim + "/" + name);
+    fs::create_directories(place);
+    fs::rename(place, path("aside"));
+    fs::create_directory_symlink(outside(), place);
+    EXPECT_EQ(karapace_json({"list"}).size(), 2);
+    EXPECT_TRUE(told(karapace_json({"verify-store"}, 3), "environment", victim));
+    expect_others_are_well();
+    fs::remove(place);
+    fs::rename(path("aside"), place);
+  }
+  EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+}
+
+TEST_F(CliHostileStore, ADirectoryInPlaceOfAFileStaysAndKeepsNothingElseFromGoing) {
+  const std::string name(64, '7');
+  for (const char* place : {"objects/", "layers/", "builds/", "packages/"})
+    fs::create_directories(path("store/" + (place + name) + "/inside"));
+  karapace_ok({"destroy", "victim"});
+  const Json planned = karapace_json({"gc", "--dry-run"});
+  const Json done = karapace_json({"gc"});
+  for (const char* key : {"removed_objects", "removed_layers", "removed_trees", "bytes"})
+    EXPECT_EQ(planned.at(key), done.at(key)) << key;
+  EXPECT_FALSE(fs::exists(path("trees/" + layer)));
+  EXPECT_TRUE(fs::exists(path("store/objects/" + name + "/inside")));
+  const Json report = karapace_json({"verify-store"}, 3);
+  for (const char* kind : {"object", "layer", "build", "package"})
+    EXPECT_TRUE(told(report, kind, name)) << kind;
+}
+
+TEST_F(CliHostileStore, SnapshotsAreNotWrittenToAFileThatHasAnotherName) {
+  std::ofstream(path("env/" + victim + "/upper/written")) << "by a user";
+  karapace_ok({"commit", "victim", "-m", "first"});
+  fs::create_hard_link(path("store/snapshots/" + victim), outside() + "/saved");
+  const std::string before = get("../project/outside/saved");
+  std::ofstream(path("env/" + victim + "/upper/more")) << "by a user";
+  karapace_ok({"commit", "victim", "-m", "second"});
+  EXPECT_EQ(get("../project/outside/saved"), before);
+  EXPECT_EQ(karapace_json({"snapshots", "victim"}).at("snapshots").size(), 2);
 }
 
 TEST_F(CliHostileStore, ADirectoryOfTheStoreThatIsALinkIsAnErrorThatNamesIt) {

@@ -53,9 +53,13 @@ class RunningSession {
 
 /// The parameter is the ownership.
 class SessionTest : public testing::TestWithParam<Ownership> {
+ public:
+  SessionTest(const SessionTest&) = delete;
+  SessionTest& operator=(const SessionTest&) = delete;
+  ~SessionTest() override;
+
  protected:
   SessionTest();
-  ~SessionTest() override;
   void SetUp() override;
 
   /// A request for `command` in the environment; tests change it before they use it.

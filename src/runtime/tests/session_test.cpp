@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <latch>
 #include <random>
 #include <thread>
@@ -72,6 +74,26 @@ TEST_P(Sessions, AScriptWithoutInterpreterLineIsRunByTheShell) {
                                                     : "/home/" + runtime::current_user().name + "/script"}))
           .status,
       7);
+}
+
+TEST_P(Sessions, ALinkInPlaceOfOurOwnFilesIsNotFollowed) {
+  KARAPACE_REQUIRE_POSSIBLE();
+  namespace fs = std::filesystem;
+  EXPECT_EQ(run_script("true").status, 0);
+  const std::string outside = directory_.path() + "/outside";
+  fs::create_directory(outside);
+  std::ofstream(outside + "/secret") << "precious";
+  const fs::path environment = fs::path(store_.root_path()) / "env" / record_.env_id;
+  for (const auto& entry : fs::directory_iterator(environment)) {
+    if (!entry.path().filename().string().starts_with("policy-")) continue;
+    fs::rename(entry.path(), environment / "aside");
+    fs::create_directory_symlink(outside, entry.path());
+    break;
+  }
+  fs::remove(environment / "run/holder");
+  fs::create_hard_link(outside + "/secret", environment / "run/holder");
+  EXPECT_EQ(run_script("[ ! -e /secret ]").status, 0);
+  EXPECT_EQ(read_host_file(outside + "/secret"), "precious");
 }
 
 TEST_P(Sessions, BinaryDataPassesThroughUnchanged) {

@@ -371,12 +371,11 @@ TEST_F(Gc, LinksThatSomebodyPlantedAreNeverFollowed) {
   EXPECT_TRUE(has("env/" + std::string(64, 'a') + "/upper"));
 }
 
-TEST_F(Gc, OneThingThatCannotGoKeepsNothingElseFromGoing) {
+TEST_F(Gc, ADirectoryInPlaceOfAFileIsNotOursAndKeepsNothingElseFromGoing) {
   make_layer("gone");
   ensure_directory_at(layout.objects(), std::string(64, '5') + "/inside");
-  const GcResult done = collect();
-  ASSERT_EQ(done.failures.size(), 1U);
-  EXPECT_NE(done.failures[0].what.find(std::string(64, '5')), std::string::npos);
+  ensure_directory_at(layout.store(), "layers/" + std::string(64, '5') + "/inside");
+  EXPECT_TRUE(collect().failures.empty());
   EXPECT_TRUE(list_directory(layout.trees()).empty());
   EXPECT_EQ(list_directory(layout.objects()).size(), 1U);
 }
