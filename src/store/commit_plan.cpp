@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "karapace/base/durable.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
@@ -88,21 +86,9 @@ std::optional<SwitchPlan> read_switch_plan(FdRef staging) {
 }
 
 bool has_unfinished_switch(const StoreLayout& layout, const std::string& env_id) {
-  const UniqueFd wal = layout.open_dir("store/wal");
-  for (const DirectoryEntry& entry : list_directory(wal)) {
-    try {
-      const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
-      if (!text) continue;
-      const WalEntry operation = parse_wal_text(*text, entry.name.substr(0, entry.name.find('.')));
-      if (std::ranges::any_of(operation.steps, [&](const WalStep& step) {
-            return step.kind == WalStep::Kind::FinishSwitch && step.id == env_id;
-          }))
-        return true;
-    } catch (const Error&) {
-      // No entry: recovery sets it aside.
-    }
-  }
-  return false;
+  return any_logged_step(layout, [&](const WalStep& step) {
+    return step.kind == WalStep::Kind::FinishSwitch && step.id == env_id;
+  });
 }
 
 void stage_layer_record(FdRef staging, const LayerRecord& record) {

@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
-
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/store/commit.hpp"
@@ -28,21 +26,9 @@ bool PendingWork::brings(const std::string& layer) const {
 }
 
 bool PendingWork::is_changing_hands(const std::string& env_id, const std::string& other) const {
-  const UniqueFd wal = layout_.open_dir("store/wal");
-  for (const DirectoryEntry& entry : list_directory(wal)) {
-    try {
-      const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
-      if (!text) continue;
-      const WalEntry operation = parse_wal_text(*text, entry.name.substr(0, entry.name.find('.')));
-      if (std::ranges::any_of(operation.steps, [&](const WalStep& step) {
-            return step.kind == WalStep::Kind::DropName && (step.id == env_id || step.id == other);
-          }))
-        return true;
-    } catch (const Error&) {
-      // No entry of the log; who checks that one tells.
-    }
-  }
-  return false;
+  return any_logged_step(layout_, [&](const WalStep& step) {
+    return step.kind == WalStep::Kind::DropName && (step.id == env_id || step.id == other);
+  });
 }
 
 }  // namespace karapace::store

@@ -128,6 +128,21 @@ WalEntry parse_wal_text(std::string_view text, const std::string& op_id) {
   }
 }
 
+bool any_logged_step(const StoreLayout& layout, const std::function<bool(const WalStep&)>& is_meant) {
+  const UniqueFd wal = layout.open_dir("store/wal");
+  for (const DirectoryEntry& entry : list_directory(wal)) {
+    try {
+      const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
+      if (!text) continue;
+      const WalEntry operation = parse_wal_text(*text, entry.name.substr(0, entry.name.find('.')));
+      if (std::ranges::any_of(operation.steps, is_meant)) return true;
+    } catch (const Error&) {
+      // No entry, or one that is being written.
+    }
+  }
+  return false;
+}
+
 FileLock write_wal_entry(FdRef wal, const WalEntry& entry) {
   const std::string text = make_wal_text(entry);
   const std::string temporary = std::string(kTemporaryPrefix) + entry.op_id;

@@ -2,6 +2,7 @@
 // The text of an entry of the intent log, and how its file is written and locked. See docs/store-spec.md.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,10 @@ void check_wal_entry(const WalEntry& entry);
 [[nodiscard]] std::string make_wal_text(const WalEntry& entry);
 /// CorruptError for everything that is wrong with it.
 [[nodiscard]] WalEntry parse_wal_text(std::string_view text, const std::string& op_id);
+/// Whether an operation in the log, running or dead, has a step that `is_meant` says yes to. What is no entry
+/// has none: recovery sets it aside.
+[[nodiscard]] bool any_logged_step(const StoreLayout& layout,
+                                   const std::function<bool(const WalStep&)>& is_meant);
 /// Writes the entry durably under its name, replacing an earlier version, and returns the lock of the new
 /// file. There is no moment at which the name shows a file that is not locked, so recovery never takes a
 /// living operation for a dead one.
