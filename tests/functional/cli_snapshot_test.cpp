@@ -225,6 +225,25 @@ TEST_F(CliSnapshot, ExportedArchiveIsABaseWithTheSameFiles) {
   EXPECT_TRUE(read("dev.tar") == read("back.tar"));
 }
 
+TEST_F(CliSnapshot, ExportedArchiveOfReadableNamesIsPlainToGnuTar) {
+  // Composed, decomposed, an equivalent sign (U+212B), a noncharacter: nothing is normalised.
+  const std::vector<std::string> names = {"caf\u00e9", "cafe\u0301", "\u212b",
+                                          "\u00c5",    "\uffff",     std::string(160, 'n')};
+  for (const std::string& name : names) put(name, name);
+  fs::create_symlink("cafe\u0301", upper() / "link");
+  karapace_ok({"export", "dev", "--output", "dev.tar"});
+  fs::create_directory(project() + "/out");
+  const RunResult tar = run_program("tar", {"-xf", project() + "/dev.tar", "-C", project() + "/out"});
+  EXPECT_EQ(tar.err, "") << "GNU tar warns of headers that it does not know";
+  for (const std::string& name : names) EXPECT_EQ(read("out/" + name), name);
+  EXPECT_EQ(read("out/link"), "cafe\u0301");
+  write("other.toml",
+        "manifest_version = 1\n[base]\nimage = \"rootfs:./dev.tar\"\n[runtime]\nbackend = \"namespace\"\n");
+  karapace_ok({"build", "other.toml", "--name", "other"});
+  karapace_ok({"export", "other", "--output", "back.tar"});
+  EXPECT_TRUE(read("dev.tar") == read("back.tar")) << "nor by reading it";
+}
+
 TEST_F(CliSnapshot, ExportedDeltaHasOciWhiteouts) {
   put("gone", "x");
   commit("one");

@@ -5,10 +5,12 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <langinfo.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -79,14 +81,23 @@ void for_each_entry(const ExportSource& source, ProgressSink& progress, const Ca
 using Archive = std::unique_ptr<struct archive, int (*)(struct archive*)>;
 using Entry = std::unique_ptr<struct archive_entry, void (*)(struct archive_entry*)>;
 
+bool keeps_names_as_utf8(const std::vector<IndexEntry>& entries) {
+  // libarchive converts from the locale's character set: from UTF-8 nothing changes.
+  if (std::string_view(::nl_langinfo(CODESET)) != "UTF-8") return false;
+  return std::ranges::all_of(entries, [](const IndexEntry& entry) {
+    return is_utf8(entry.path.str()) && is_utf8(entry.link_target);
+  });
+}
+
 class TarWriter {
  public:
   TarWriter(const ExportSource& source, FdRef file, const CancelToken& cancel)
       : source_(source), file_(file), cancel_(cancel), archive_(archive_write_new(), archive_write_free) {
     check(archive_write_set_format_pax(archive_.get()));
     check(archive_write_add_filter_none(archive_.get()));
-    // Names are bytes: none is converted.
-    check(archive_write_set_format_option(archive_.get(), "pax", "hdrcharset", "BINARY"));
+    // Names are bytes. pax holds UTF-8 or says hdrcharset=BINARY, of which GNU tar warns at every entry.
+    if (!keeps_names_as_utf8(source.entries))
+      check(archive_write_set_format_option(archive_.get(), "pax", "hdrcharset", "BINARY"));
     // Of a file, the last block need not be filled up.
     check(archive_write_set_bytes_in_last_block(archive_.get(), 1));
     check(archive_write_open2(archive_.get(), this, nullptr, write_block, nullptr, nullptr));

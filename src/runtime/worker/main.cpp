@@ -75,7 +75,8 @@ int run() {
 }  // namespace karapace::worker
 
 int main() {
-  // libarchive converts names of pax headers to the locale's character set; bytes must stay bytes.
+  // libarchive converts names of pax headers from the locale's character set. Those that it reads:
+  // BytesLocale.
   std::setlocale(LC_CTYPE, "C.UTF-8");
   try {
     return karapace::worker::run();

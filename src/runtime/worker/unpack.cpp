@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
+#include <locale.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -67,6 +68,27 @@ la_ssize_t read_source(struct archive* /*unused*/, void* context, const void** b
   }
 }
 
+/// While it lives, libarchive leaves the names of pax headers as they are. In a UTF-8 locale it composes
+/// characters (Unicode normalisation form C): two names of an archive would become one. From UTF-8 to ASCII
+/// it warns and keeps the bytes.
+class BytesLocale {
+ public:
+  BytesLocale() : locale_(::newlocale(LC_CTYPE_MASK, "C", nullptr)) {
+    if (locale_ == nullptr) throw_errno("newlocale");
+    before_ = ::uselocale(locale_);
+  }
+  BytesLocale(const BytesLocale&) = delete;
+  BytesLocale& operator=(const BytesLocale&) = delete;
+  ~BytesLocale() {
+    ::uselocale(before_);
+    ::freelocale(locale_);
+  }
+
+ private:
+  locale_t locale_;
+  locale_t before_{};
+};
+
 class Unpacker {
  public:
   Unpacker(FdRef archive_file, FdRef target, const UnpackOptions& options, ProgressSink& progress,
@@ -96,7 +118,7 @@ class Unpacker {
     while (true) {
       const int result = archive_read_next_header(archive_.get(), &entry);
       if (result == ARCHIVE_EOF) break;
-      check(result);
+      if (result != ARCHIVE_WARN || !kept_a_name_as_it_was()) check(result);
       if (++entries > kMaxEntries) refuse(path_of(entry), fmt::format("more than {} entries", kMaxEntries));
       add(entry);
       if (entries % kProgressEvery == 0) progress_.advance(source_.bytes, total_bytes_, "bytes");
@@ -111,6 +133,13 @@ class Unpacker {
   static std::string path_of(struct archive_entry* entry) {
     const char* path = archive_entry_pathname(entry);
     return path == nullptr ? std::string() : std::string(path);
+  }
+
+  /// libarchive's warning that a name in the archive is not ASCII, which is all that BytesLocale can hold.
+  [[nodiscard]] bool kept_a_name_as_it_was() const {
+    const char* text = archive_error_string(archive_.get());
+    return text != nullptr &&
+           std::string_view(text).ends_with("can't be converted from UTF-8 to current locale.");
   }
 
   void check(int result) {
@@ -273,6 +302,7 @@ class Unpacker {
   const UnpackOptions& options_;
   FdRef target_;
   ProgressSink& progress_;
+  BytesLocale names_;
   Source source_;
   std::unique_ptr<struct archive, decltype(&archive_read_free)> archive_;
   TreeWriter writer_;
