@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
@@ -29,6 +30,15 @@ std::string quote(const char* what, const std::string& name) {
   return fmt::format("{} \"{}\"", what, printable(name));
 }
 
+/// A file system may have times that 64 bits of nanoseconds cannot hold: before 1678, after 2261. They become
+/// the next whole second that can be held.
+std::int64_t nanoseconds_of(const timespec& time) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / kNanoseconds - 1;
+  if (time.tv_sec > kMost) return kMost * kNanoseconds;
+  if (time.tv_sec < -kMost) return -kMost * kNanoseconds;
+  return time.tv_sec * kNanoseconds + time.tv_nsec;
+}
+
 FileInfo convert(const struct stat& info) {
   FileInfo result;
   result.device = info.st_dev;
@@ -36,7 +46,7 @@ FileInfo convert(const struct stat& info) {
   result.links = info.st_nlink;
   result.size = static_cast<std::uint64_t>(info.st_size);
   result.special_device = info.st_rdev;
-  result.mtime_ns = info.st_mtim.tv_sec * kNanoseconds + info.st_mtim.tv_nsec;
+  result.mtime_ns = nanoseconds_of(info.st_mtim);
   result.mode = info.st_mode;
   result.uid = info.st_uid;
   result.gid = info.st_gid;
@@ -199,7 +209,7 @@ bool is_recorded_xattr(std::string_view name) noexcept {
 
 bool has_recorded_xattrs(FdRef file) {
   bool found = false;
-  for_each_attribute_name(file, [&](std::string key) { found = found || is_recorded_xattr(key); });
+  for_each_attribute_name(file, [&](const std::string& key) { found = found || is_recorded_xattr(key); });
   return found;
 }
 

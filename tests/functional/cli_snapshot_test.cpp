@@ -2,6 +2,7 @@
 // commit, snapshots, restore on the mock backend: real files in a real upper directory.
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -194,7 +195,13 @@ TEST_F(CliSnapshot, ExportedDirectoryIsWhatTheEnvironmentShows) {
   const std::string first = commit("one");
   put("sub/b", "not committed");
   ASSERT_EQ(::mknod((upper() / "gone").c_str(), S_IFCHR, 0), 0);
+  put("holes", "begin");
+  fs::resize_file(upper() / "holes", 64 << 20);
   const Json done = karapace_json({"export", "dev", "--output", "tree"});
+  struct stat holes {};
+  ASSERT_EQ(::stat((project() + "/tree/holes").c_str(), &holes), 0);
+  EXPECT_EQ(holes.st_size, 64 << 20);
+  EXPECT_LT(holes.st_blocks, 4096) << "holes stay holes";
   EXPECT_EQ(done.at("format"), "directory");
   EXPECT_EQ(done.at("env_id"), id_);
   EXPECT_EQ(read("tree/a"), "one");
@@ -213,7 +220,12 @@ TEST_F(CliSnapshot, ExportedArchiveIsABaseWithTheSameFiles) {
   fs::create_symlink("a", upper() / "link");
   put(fmt::format("long/{}/\xff name", std::string(120, 'n')), "bytes");
   fs::permissions(upper() / "a", fs::perms(04711));
+  put("attributes", "x");
+  // The last one is how an overlay keeps what a program inside called user.overlay.opaque.
+  for (const char* key : {"user.plain", "user.a b%20=\n", "user.overlay.overlay.opaque"})
+    ASSERT_EQ(::setxattr((upper() / "attributes").c_str(), key, "y", 1, 0), 0) << key;
   const std::string snapshot = commit("one");
+  karapace_ok({"export", "dev", "--output", "directory"});
   karapace_ok({"export", "dev", "--output", "dev.tar"});
   EXPECT_EQ(karapace({"export", "dev", "--output", "dev.tar"}).status, 1) << "nothing is replaced";
   karapace_ok({"export", snapshot, "--output", "again.tar"});

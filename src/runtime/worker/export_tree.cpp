@@ -67,6 +67,12 @@ void read_content(const ExportSource& source, const IndexEntry& entry, const Can
   }
 }
 
+/// A piece of zeros becomes a hole, which has no part in what a file is.
+void write_piece(FdRef file, std::string_view bytes) {
+  if (bytes.find_first_not_of('\0') != std::string_view::npos) return write_all(file, bytes);
+  if (::lseek(file.get(), static_cast<off_t>(bytes.size()), SEEK_CUR) < 0) throw_errno("leave a hole");
+}
+
 template <typename Write>
 void for_each_entry(const ExportSource& source, ProgressSink& progress, const CancelToken& cancel,
                     Write&& write) {
@@ -218,7 +224,9 @@ void export_to_directory(const ExportSource& source, FdRef target, Owners owners
         return writer.directory(path, attributes);
       case EntryType::Regular: {
         UniqueFd file = writer.begin_file(path);
-        read_content(source, entry, cancel, [&](std::string_view bytes) { write_all(file, bytes); });
+        read_content(source, entry, cancel, [&](std::string_view bytes) { write_piece(file, bytes); });
+        if (fault::injected("truncate") || ::ftruncate(file.get(), static_cast<off_t>(entry.size)) != 0)
+          throw_errno("set the size");
         return writer.finish_file(path, std::move(file), attributes);
       }
       case EntryType::Symlink:

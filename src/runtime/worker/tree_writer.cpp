@@ -72,7 +72,8 @@ void TreeWriter::prepare(const RelPath& path) {
 void TreeWriter::set_xattrs(const std::string& path, const Attributes& attributes) const {
   for (const auto& [name, value] : attributes.xattrs) {
     if (is_foreign_label(name)) continue;
-    if (name.starts_with("user.overlay.")) {
+    // With "overlay." twice it is how an overlay keeps what a program inside called user.overlay.*.
+    if (name.starts_with("user.overlay.") && !name.starts_with("user.overlay.overlay.")) {
       // A planted "redirect" or "opaque" mark would make the kernel show other files than were hashed.
       throw Error(ErrorCode::InvalidInput, fmt::format("'{}': the attribute {} belongs to overlayfs",
                                                        printable(path, 4096), printable(name)));

@@ -7,10 +7,12 @@
 #include <locale.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "karapace/base/error.hpp"
@@ -29,9 +31,36 @@ constexpr std::uint64_t kMaxEntries = 10'000'000;
 constexpr std::uint64_t kReserveBytes = 16 * 1024 * 1024;
 constexpr std::size_t kReadBytes = 1024 * 1024;
 constexpr std::uint64_t kProgressEvery = 256;
+constexpr std::size_t kMaxAttributes = 2048;  // twice what a layer has for a file
 
 [[noreturn]] void refuse(std::string_view path, std::string_view reason) {
   throw Error(ErrorCode::InvalidInput, fmt::format("archive entry '{}': {}", printable(path, 4096), reason));
+}
+
+using Xattrs = std::vector<std::pair<std::string, std::string>>;
+
+std::string escaped(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (c > ' ' && c < 0x7f && c != '%' && c != '=') {
+      result += c;
+    } else {
+      result += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return result;
+}
+
+/// libarchive writes each attribute under two keys, LIBARCHIVE.xattr and SCHILY.xattr, with its name escaped
+/// in both, and reads what is escaped in the second as one more name.
+void drop_escaped_doubles(Xattrs& xattrs) {
+  std::ranges::sort(xattrs, {}, [](const auto& item) { return item.first.size(); });
+  for (std::size_t index = 0; index < xattrs.size(); ++index) {
+    std::string name = escaped(xattrs[index].first);
+    if (name == xattrs[index].first) continue;
+    const auto found = std::ranges::find(xattrs, std::pair(std::move(name), xattrs[index].second));
+    if (found != xattrs.end()) xattrs.erase(found);
+  }
 }
 
 /// The archive's bytes for libarchive, counted and summed as they pass.
@@ -189,6 +218,9 @@ class Unpacker {
     while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
       attributes.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
     }
+    if (attributes.xattrs.size() > kMaxAttributes)
+      refuse(path_of(entry), fmt::format("more than {} attributes", kMaxAttributes));
+    drop_escaped_doubles(attributes.xattrs);
     return attributes;
   }
 

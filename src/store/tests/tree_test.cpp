@@ -113,6 +113,23 @@ TEST_F(Tree, FilesThatDifferInModeOrXattrKeepTheirOwnInode) {
   EXPECT_TRUE(same_tree(scan(tree), entries_of(sealed), true));
 }
 
+TEST_F(Tree, TimesThatAreTooFarAwayAreTheFarthestThatCanBeKept) {
+  const UniqueFd tree = dir.make_dir("tree");
+  dir.write("tree/late", "x");
+  dir.write("tree/early", "x");
+  constexpr time_t kFar = 12'000'000'000;  // the year 2350
+  for (const auto& [name, seconds] : {std::pair("late", kFar), std::pair("early", -kFar)}) {
+    const timespec time{seconds, 0};
+    const std::array<timespec, 2> times{time, time};
+    ASSERT_EQ(::utimensat(tree.get(), name, times.data(), 0), 0);
+  }
+  struct stat stored {};
+  ASSERT_EQ(::fstatat(tree.get(), "late", &stored, 0), 0);
+  const std::vector<IndexEntry> entries = scan(tree);
+  EXPECT_LT(at(entries, "early").mtime_ns, 0);
+  EXPECT_EQ(at(entries, "late").mtime_ns / 1'000'000'000, std::min<time_t>(stored.st_mtime, 9'223'372'035));
+}
+
 TEST_F(Tree, HardLinksStayHardLinksAndEqualFilesStayApart) {
   const UniqueFd tree = dir.make_dir("tree");
   dir.write("tree/a", "same");

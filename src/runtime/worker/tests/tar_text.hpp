@@ -50,14 +50,17 @@ std::string tar(const Entries&... entries) {
   return (tar_entry(entries) + ... + std::string(1024, '\0'));
 }
 
-/// A pax header with "key=value" records for the entry that follows.
-inline std::string pax(std::string_view key, std::string_view value) {
-  std::string record;
+inline std::string pax_record(std::string_view key, std::string_view value) {
   for (std::size_t length = key.size() + value.size() + 3;; ++length) {
-    record = fmt::format("{} {}={}\n", length, key, value);
-    if (record.size() == length) break;
+    std::string record = fmt::format("{} {}={}\n", length, key, value);
+    if (record.size() == length) return record;
   }
-  return tar_entry({.name = "PaxHeader", .type = 'x', .content = record});
 }
+
+/// A pax header with "key=value" records for the entry that follows.
+inline std::string pax(const std::string& records) {
+  return tar_entry({.name = "PaxHeader", .type = 'x', .content = records});
+}
+inline std::string pax(std::string_view key, std::string_view value) { return pax(pax_record(key, value)); }
 
 }  // namespace karapace::worker

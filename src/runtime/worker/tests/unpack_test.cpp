@@ -107,6 +107,19 @@ TEST_F(Unpack, RefusesAttributesOfOverlayfs) {
           .contains("user.overlay.redirect"));
 }
 
+TEST_F(Unpack, KeepsAttributesOfAnOverlayInside) {
+  run(pax("SCHILY.xattr.user.overlay.overlay.opaque", "y") + tar(TarEntry{.name = "d", .type = '5'}));
+  EXPECT_EQ(list_xattrs(target_, "d").size(), 1U);
+}
+
+TEST_F(Unpack, AnAttributeThatIsThereTwiceIsKeptOnce) {
+  run(pax(pax_record("LIBARCHIVE.xattr.user.a%20b", "eQ") + pax_record("SCHILY.xattr.user.a%20b", "y")) +
+      tar(TarEntry{.name = "f", .content = "x"}));
+  const auto attributes = list_xattrs(target_, "f");
+  ASSERT_EQ(attributes.size(), 1U);
+  EXPECT_EQ(attributes[0].first, "user.a b");
+}
+
 TEST_F(Unpack, KeepsUserAttributesAndNamesThatAreNotAscii) {
   run(pax("SCHILY.xattr.user.note", "hello") +
       tar(TarEntry{.name = "f", .content = "x"}, TarEntry{.name = "\xc3\xa4\xff"}));
