@@ -67,8 +67,9 @@ CommitResult Engine::commit(const EnvironmentView& environment, const std::strin
   return result;
 }
 
-store::SnapshotList Engine::snapshots(const EnvironmentView& environment, store::Stacks stacks) const {
-  return store::SnapshotLog(impl_->open()).read(environment.record.env_id, stacks);
+void Engine::visit_snapshots(const EnvironmentView& environment, store::Stacks stacks,
+                             const store::SnapshotVisitor& visitor) const {
+  store::SnapshotLog(impl_->open()).visit(environment.record.env_id, stacks, visitor);
 }
 
 RestoreResult Engine::restore(const EnvironmentView& environment, std::string_view snapshot,

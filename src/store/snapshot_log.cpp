@@ -173,23 +173,28 @@ std::optional<UniqueFd> SnapshotLog::open_for_reading(const std::string& env_id)
   }
 }
 
-SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
-  SnapshotList result;
+void SnapshotLog::visit(const std::string& env_id, Stacks stacks, const SnapshotVisitor& visitor) const {
   const std::optional<UniqueFd> file = open_for_reading(env_id);
-  if (!file) return result;
-  // What a line takes when snapshots have grown many; too little or too much only costs memory.
-  constexpr std::size_t kUsualLine = 1024;
-  result.snapshots.reserve(std::min<std::size_t>(static_cast<std::size_t>(stat_fd(*file).st_size), kMaxFile) /
-                           kUsualLine);
+  if (!file) return;
   std::size_t number = 0;
   visit_file(*file, env_id, stacks, [&](Line& line) {
     ++number;
-    if (!line.closed) result.bad.push_back({place_of(env_id, number), "the end of the line is damaged"});
-    if (!line.snapshot) return result.bad.push_back({place_of(env_id, number), std::move(line.fault)});
-    result.snapshots.push_back(std::move(*line.snapshot));
-    result.places.push_back({line.begin, line.end, number});
+    if (!line.closed) visitor.bad({place_of(env_id, number), "the end of the line is damaged"});
+    if (!line.snapshot) return visitor.bad({place_of(env_id, number), std::move(line.fault)});
+    visitor.snapshot(*line.snapshot, {line.begin, line.end, number});
   });
-  return result;
+}
+
+SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
+  SnapshotList list;
+  visit(env_id, stacks,
+        {.snapshot =
+             [&](SnapshotRecord& snapshot, const LinePlace& place) {
+               list.snapshots.push_back(std::move(snapshot));
+               list.places.push_back(place);
+             },
+         .bad = [&](BadRecord bad) { list.bad.push_back(std::move(bad)); }});
+  return list;
 }
 
 std::optional<SnapshotRecord> SnapshotLog::whole(const std::string& env_id, const SnapshotList& list,

@@ -46,28 +46,20 @@ void append_padded(std::string& text, std::string_view word, std::size_t width) 
 }
 
 /// Put together by hand: a list of hundreds is to take no longer than a list of one.
-std::string table(const std::vector<store::SnapshotRecord>& snapshots, const std::optional<std::string>& head,
-                  bool colour) {
-  constexpr std::size_t kLine = 64;
+void append_row(std::string& text, const store::SnapshotRecord& snapshot, bool current, bool colour) {
   constexpr std::size_t kSizeWidth = 9;
-  std::string text;
-  text.reserve(snapshots.size() * kLine);
-  for (const store::SnapshotRecord& snapshot : snapshots) {
-    const bool current = snapshot.id == head;
-    const bool safety = snapshot.kind == store::SnapshotKind::Safety;
-    std::string time = printable(std::string_view(snapshot.created_at).substr(0, 19));
-    std::ranges::replace(time, 'T', ' ');
-    text += current ? "* " : "  ";
-    text += coloured(std::string_view(snapshot.id).substr(0, kShortId), current ? "1;33" : "33", colour);
-    text += "  ";
-    text += time;
-    text += "  ";
-    append_padded(text, size_text(snapshot.bytes), kSizeWidth);
-    text += safety ? "  (" : "  ";
-    text += printable(snapshot.message);
-    text += safety ? ")\n" : "\n";
-  }
-  return text;
+  const bool safety = snapshot.kind == store::SnapshotKind::Safety;
+  std::string time = printable(std::string_view(snapshot.created_at).substr(0, 19));
+  std::ranges::replace(time, 'T', ' ');
+  text += current ? "* " : "  ";
+  text += coloured(std::string_view(snapshot.id).substr(0, kShortId), current ? "1;33" : "33", colour);
+  text += "  ";
+  text += time;
+  text += "  ";
+  append_padded(text, size_text(snapshot.bytes), kSizeWidth);
+  text += safety ? "  (" : "  ";
+  text += printable(snapshot.message);
+  text += safety ? ")\n" : "\n";
 }
 
 }  // namespace
@@ -99,25 +91,31 @@ int run_commit(const Invocation& invocation) {
 int run_snapshots(const Invocation& invocation) {
   const core::Engine engine = open_engine(invocation, core::Access::Read, no_progress());
   const core::EnvironmentView environment = find_environment(engine, invocation);
-  const store::SnapshotList list =
-      engine.snapshots(environment, invocation.json() ? store::Stacks::Read : store::Stacks::Skip);
-  for (const store::BadRecord& bad : list.bad) {
-    write_stderr(fmt::format("karapace: unreadable snapshot, {}: {}\n", printable(bad.file),
-                             printable(bad.reason, 400)));
-  }
+  const std::optional<std::string>& head = environment.record.head;
+  const bool colour = wants_colour(Stream::Out);
+  std::string table;
+  OrderedJson array = OrderedJson::array();
+  engine.visit_snapshots(environment, invocation.json() ? store::Stacks::Read : store::Stacks::Skip,
+                         {.snapshot =
+                              [&](const store::SnapshotRecord& snapshot, const store::LinePlace&) {
+                                if (invocation.json()) return array.push_back(snapshot_json(snapshot, head));
+                                append_row(table, snapshot, snapshot.id == head, colour);
+                              },
+                          .bad =
+                              [](const store::BadRecord& bad) {
+                                write_stderr(fmt::format("karapace: unreadable snapshot, {}: {}\n",
+                                                         printable(bad.file), printable(bad.reason, 400)));
+                              }});
   if (invocation.json()) {
-    OrderedJson array = OrderedJson::array();
-    for (const store::SnapshotRecord& snapshot : list.snapshots)
-      array.push_back(snapshot_json(snapshot, environment.record.head));
     OrderedJson json;
     json["env_id"] = environment.record.env_id;
     json["snapshots"] = std::move(array);
     print_json(json);
-  } else if (list.snapshots.empty()) {
+  } else if (table.empty()) {
     write_stdout(
         fmt::format("{} has no snapshots; 'karapace commit' makes one\n", display_name(environment.record)));
   } else {
-    write_stdout(table(list.snapshots, environment.record.head, wants_colour(Stream::Out)));
+    write_stdout(table);
   }
   return kSuccess;
 }

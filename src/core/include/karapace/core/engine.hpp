@@ -325,9 +325,9 @@ class Engine {
   /// What was written since the environment was built, committed or restored. Changes nothing, also while it
   /// runs.
   [[nodiscard]] std::vector<store::TreeChange> diff(const EnvironmentView& environment) const;
-  /// Oldest first.
-  [[nodiscard]] store::SnapshotList snapshots(const EnvironmentView& environment,
-                                              store::Stacks stacks = store::Stacks::Read) const;
+  /// Oldest first, as SnapshotLog::visit() has it.
+  void visit_snapshots(const EnvironmentView& environment, store::Stacks stacks,
+                       const store::SnapshotVisitor& visitor) const;
 
   /// Built <-> Frozen. Sessions in a frozen environment cannot write to it. Conflict while one is open.
   StateChange freeze(const EnvironmentView& environment);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,13 @@ struct SnapshotList {
 /// A stack of layers is most of a snapshot's line, and a list for people shows none.
 enum class Stacks { Read, Skip };
 
+/// Who looks at snapshots as they are read. Both are called in the order of the file, and may keep what they
+/// get.
+struct SnapshotVisitor {
+  std::function<void(SnapshotRecord&, const LinePlace&)> snapshot;
+  std::function<void(BadRecord)> bad;  // a damaged line
+};
+
 /// Writers hold the environment's lock; readers need none.
 class SnapshotLog {
  public:
@@ -63,6 +71,8 @@ class SnapshotLog {
   /// is ignored. CorruptError if the file as a whole cannot be read. With Stacks::Skip `layers` says nothing,
   /// and whether they are damaged is not looked at.
   [[nodiscard]] SnapshotList read(const std::string& env_id, Stacks stacks = Stacks::Read) const;
+  /// The same without keeping them all: memory and time of one at a time.
+  void visit(const std::string& env_id, Stacks stacks, const SnapshotVisitor& visitor) const;
   /// One of a list that was read without stacks, with its stack. Nothing if it was taken back meanwhile;
   /// CorruptError if its stack is damaged.
   [[nodiscard]] std::optional<SnapshotRecord> whole(const std::string& env_id, const SnapshotList& list,
