@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 
 #include "karapace/base/clock.hpp"
 #include "karapace/base/digest.hpp"
@@ -17,6 +19,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "on_threads.hpp"
 
 namespace karapace::store {
 namespace {
@@ -50,6 +53,7 @@ class Collector {
       files("store/objects", plan_.objects, result_.objects);
     }
     leftovers();
+    std::ranges::stable_sort(result_.failures, {}, &GcFailure::what);
     return std::move(result_);
   }
 
@@ -60,23 +64,28 @@ class Collector {
   /// True if everything of the class is gone and that is durable.
   template <typename Name, typename Remove>
   bool each(const std::string& directory, const std::vector<Name>& names, std::size_t& removed,
-            Remove&& remove) {
+            unsigned threads, Remove&& remove) {
     if (names.empty()) return true;
     const UniqueFd dir = layout_.open_dir(directory);
-    const auto sync = [&] { return attempt(directory, [&] { sync_directory(dir); }); };
-    bool complete = true;
-    for (const Name& item : names) {
-      if (cancel_.requested()) sync();
-      cancel_.check();
-      const std::string& name = name_of(item);
-      if (attempt(directory + "/" + name, [&] { remove(dir, name); })) {
-        ++removed;
-      } else {
-        complete = false;
-      }
-      progress_.advance(++done_, plan_.size(), "files");
+    std::atomic<std::size_t> gone{0};
+    const auto finish = [&] {
+      removed += gone;
+      progress_.advance(done_, plan_.size(), "files");
+      return attempt(directory, [&] { sync_directory(dir); });
+    };
+    try {
+      for_each_index(names.size(), threads, [&](std::size_t index, bool reports) {
+        cancel_.check();
+        const std::string& name = name_of(names[index]);
+        if (attempt(directory + "/" + name, [&] { remove(dir, name); })) ++gone;
+        const std::size_t done = ++done_;
+        if (reports) progress_.advance(done, plan_.size(), "files");
+      });
+    } catch (...) {
+      finish();
+      throw;
     }
-    return sync() && complete;
+    return finish() && gone == names.size();
   }
 
   template <typename Action>
@@ -85,6 +94,7 @@ class Collector {
       action();
       return true;
     } catch (const Error& error) {
+      const std::lock_guard guard(mutex_);
       result_.failures.push_back({printable(what, 4096), error.message()});
       return false;
     }
@@ -92,20 +102,21 @@ class Collector {
 
   template <typename Name>
   bool files(const char* directory, const std::vector<Name>& names, std::size_t& removed) {
-    return each(directory, names, removed,
+    return each(directory, names, removed, kWaitingThreads,
                 [](FdRef dir, const std::string& name) { try_unlink_at(dir, name); });
   }
 
   bool environments() {
     SnapshotLog snapshots(layout_);
-    return each("env", plan_.environments, result_.environments, [&](FdRef dir, const std::string& env_id) {
-      snapshots.remove(env_id);
-      remove_directory(dir, "env", env_id);
-    });
+    return each("env", plan_.environments, result_.environments, 1,
+                [&](FdRef dir, const std::string& env_id) {
+                  snapshots.remove(env_id);
+                  remove_directory(dir, "env", env_id);
+                });
   }
 
   bool trees() {
-    return each("trees", plan_.trees, result_.trees,
+    return each("trees", plan_.trees, result_.trees, 1,
                 [&](FdRef dir, const std::string& name) { remove_directory(dir, "trees", name); });
   }
 
@@ -120,7 +131,8 @@ class Collector {
   }
 
   void leftovers() {
-    each(".", plan_.leftovers, result_.leftovers, [&](FdRef, const std::string& path) { remove_tree(path); });
+    each(".", plan_.leftovers, result_.leftovers, 1,
+         [&](FdRef, const std::string& path) { remove_tree(path); });
   }
 
   void remove_tree(const std::string& path) {
@@ -136,8 +148,9 @@ class Collector {
   const TreeRemover& remove_tree_;
   ProgressSink& progress_;
   const CancelToken& cancel_;
+  std::mutex mutex_;  // protects the failures in result_
   GcResult result_;
-  std::size_t done_ = 0;
+  std::atomic<std::size_t> done_{0};
 };
 
 }  // namespace

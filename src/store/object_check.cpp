@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -13,6 +11,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "object_table.hpp"
+#include "on_threads.hpp"
 #include "tree_io.hpp"
 
 namespace karapace::store {
@@ -69,37 +68,21 @@ ObjectCheck::ObjectCheck(FdRef objects, ProgressSink& progress, const CancelToke
     : table(objects, strange_names) {
   // In the order in which a disk most likely has them.
   std::ranges::sort(table.objects_, {}, &SeenObject::inode);
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;  // protects what follows, and the members
-  std::exception_ptr failure;
-  const auto work = [&](bool reports) noexcept {
-    try {
-      for (std::size_t i = next++; i < table.objects_.size(); i = next++) {
-        cancel.check();
-        SeenObject& object = table.objects_[i];
-        std::string problem;
-        const Verdict verdict = look_at(objects, object, problem);
-        if (reports) progress.advance(i + 1, table.objects_.size(), "objects");
-        if (verdict == Verdict::Good) continue;
-        object.is_plain = false;
-        const std::lock_guard guard(mutex);
-        if (verdict == Verdict::Bad) bad.emplace(object.digest, std::move(problem));
-        if (verdict == Verdict::Denied) denied.push_back(object.digest);
-        if (verdict == Verdict::Gone) ++gone;
-      }
-    } catch (...) {
-      const std::lock_guard guard(mutex);
-      if (!failure) failure = std::current_exception();
-      next = table.objects_.size();
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
-    for (unsigned i = 1; i < threads; ++i) helpers.emplace_back([&work] { work(false); });
-    work(true);
-  }
-  if (failure) std::rethrow_exception(failure);
+  std::mutex mutex;  // protects the members
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
+  for_each_index(table.objects_.size(), threads, [&](std::size_t index, bool reports) {
+    cancel.check();
+    SeenObject& object = table.objects_[index];
+    std::string problem;
+    const Verdict verdict = look_at(objects, object, problem);
+    if (reports) progress.advance(index + 1, table.objects_.size(), "objects");
+    if (verdict == Verdict::Good) return;
+    object.is_plain = false;
+    const std::lock_guard guard(mutex);
+    if (verdict == Verdict::Bad) bad.emplace(object.digest, std::move(problem));
+    if (verdict == Verdict::Denied) denied.push_back(object.digest);
+    if (verdict == Verdict::Gone) ++gone;
+  });
   checked = table.objects_.size() - denied.size() - gone;
   std::ranges::sort(table.objects_, {}, &SeenObject::digest);
   std::ranges::sort(denied);

@@ -13,14 +13,11 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "object_linker.hpp"
+#include "on_threads.hpp"
 #include "tree_walk.hpp"
 
 namespace karapace::store {
 namespace {
-
-// More than there are processors: whoever replaces a file waits until its blocks are free, and on a file
-// system that discards them, for the disk.
-constexpr unsigned kThreads = 4;
 
 class Finisher {
  public:
@@ -34,8 +31,8 @@ class Finisher {
   void run(ProgressSink& progress, const CancelToken& cancel) {
     if (known_.begun) remove_temporaries();
     for_each_file(
-        tree_, known_.entries, kThreads, [this](FdRef dir, std::size_t index) { finish_file(dir, index); },
-        progress, cancel);
+        tree_, known_.entries, kWaitingThreads,
+        [this](FdRef dir, std::size_t index) { finish_file(dir, index); }, progress, cancel);
     linker_.publish_copies();
     finish_fifos();
     // Sorted, so this goes bottom up; and after the files, which change the times of directories.

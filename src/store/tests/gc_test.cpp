@@ -382,14 +382,14 @@ TEST_F(Gc, ADirectoryInPlaceOfAFileIsNotOursAndKeepsNothingElseFromGoing) {
 
 TEST_F(Gc, CancellationStopsBetweenTwoStepsWithAValidStore) {
   make_environment('a', make_layer("kept"));
-  for (int i = 0; i < 5; ++i) make_layer("gone " + std::to_string(i));
+  for (int i = 0; i < 20; ++i) make_layer("gone " + std::to_string(i));
 
   class StopAt : public ProgressSink {
    public:
     StopAt(CancelToken& token, std::uint64_t at) : token_(token), at_(at) {}
     void step(std::string_view, std::string_view) override {}
     void advance(std::uint64_t done, std::uint64_t, std::string_view) override {
-      if (done == at_) token_.request(2);
+      if (done >= at_) token_.request(2);
     }
     void note(std::string_view) override {}
 
@@ -400,16 +400,20 @@ TEST_F(Gc, CancellationStopsBetweenTwoStepsWithAValidStore) {
 
   std::size_t left = plan().size();
   ASSERT_GT(left, 10U);
-  while (left > 2) {
+  int cancelled = 0;
+  while (left > 0) {
     CancelToken token;
     StopAt progress(token, 2);
-    EXPECT_THROW(apply_gc(layout, plan(), {}, progress, token), Cancelled);
+    try {
+      apply_gc(layout, plan(), {}, progress, token);  // what other threads have begun, they end
+    } catch (const Cancelled&) {
+      ++cancelled;
+    }
     expect_whole();
-    EXPECT_LE(plan().size(), left - 2);
+    ASSERT_LT(plan().size(), left);
     left = plan().size();
   }
-  collect();
-  EXPECT_EQ(plan().size(), 0U);
+  EXPECT_GE(cancelled, 2);
 }
 
 }  // namespace
