@@ -30,6 +30,17 @@ std::vector<UniqueFd> open_trees(const store::StoreLayout& layout, const std::ve
   return opened;
 }
 
+std::vector<runtime::RpmFile> rpms_of(const store::StoreLayout& layout,
+                                      const std::vector<LockedPackage>& packages) {
+  std::vector<runtime::RpmFile> rpms;
+  for (const LockedPackage& package : packages) {
+    if (!package.path.ends_with(".rpm")) continue;
+    rpms.push_back(
+        {package.name, [&layout, &package] { return store::PackageStore(layout).open(package.sha256); }});
+  }
+  return rpms;
+}
+
 std::string_view sign_of(store::ChangeKind kind) {
   switch (kind) {
     case store::ChangeKind::Added:
@@ -55,7 +66,7 @@ std::optional<std::string> find_index(const store::StoreLayout& layout, const st
 
 LayerComparison compare_layers(const store::StoreLayout& layout, store::LayerKind kind,
                                const ComparedLayer& expected, const ComparedLayer& found,
-                               const std::vector<std::string>& trees, store::ModeView modes) {
+                               const OwnerSources& sources, store::ModeView modes) {
   LayerComparison comparison{
       .kind = kind, .expected = expected.digest, .found = found.digest, .differences = {}};
   auto changes =
@@ -65,7 +76,8 @@ LayerComparison compare_layers(const store::StoreLayout& layout, store::LayerKin
   if (changes.empty()) return comparison;
   std::vector<std::string> paths;
   for (const store::TreeChange& change : changes) paths.push_back(change.path);
-  auto owners = runtime::find_owners(open_trees(layout, trees), paths);
+  auto owners =
+      runtime::find_owners(open_trees(layout, sources.trees), rpms_of(layout, sources.packages), paths);
   for (store::TreeChange& change : changes) {
     std::string package = owners[change.path];
     comparison.differences.push_back({std::move(change), std::move(package)});
@@ -103,10 +115,11 @@ void Build::check_reproduced(store::LayerKind kind, const std::string& expected,
       fmt::format("the {} layer built from {} differs from the one it pins: expected {}, got {}",
                   name_of(kind), inputs_.lock_path, expected, found.hex());
   const std::string accept = "or accept today's with karapace build --update";
-  const std::vector<std::string> trees = {found.hex(), lock_.base_image_digest};
+  const OwnerSources sources{{found.hex(), lock_.base_image_digest}, lock_.resolved_packages};
   const std::string built = find_index(layout, found.hex()).value();
   if (const auto wanted = find_index(layout, expected)) {
-    throw LayerDiffers(cause, compare_layers(layout, kind, {expected, *wanted}, {found.hex(), built}, trees),
+    throw LayerDiffers(cause,
+                       compare_layers(layout, kind, {expected, *wanted}, {found.hex(), built}, sources),
                        "make these packages build the same everywhere, " + accept);
   }
   // Nobody here knows what the expected layer had. What changes from one build to the next can be seen.
@@ -118,7 +131,7 @@ void Build::check_reproduced(store::LayerKind kind, const std::string& expected,
   Build again(engine_, options, std::move(inputs));
   const DescribedLayer second = again.describe_layer(kind);
   LayerComparison comparison =
-      compare_layers(layout, kind, {found.hex(), built}, {second.hash.hex(), second.index}, trees);
+      compare_layers(layout, kind, {found.hex(), built}, {second.hash.hex(), second.index}, sources);
   if (comparison.differences.empty()) {
     comparison.expected = expected;
     throw LayerDiffers(cause + "; a second build here gave the same as the first", std::move(comparison),

@@ -16,10 +16,15 @@ struct ComparedLayer {
   std::string digest;
   std::string_view index;
 };
-/// `trees` are layers of the store that lie upon each other and have the package database.
+/// Who knows whose files they are: layers of the store that lie upon each other, and what was installed in
+/// them.
+struct OwnerSources {
+  std::vector<std::string> trees;
+  std::vector<LockedPackage> packages;
+};
 [[nodiscard]] LayerComparison compare_layers(const store::StoreLayout& layout, store::LayerKind kind,
                                              const ComparedLayer& expected, const ComparedLayer& found,
-                                             const std::vector<std::string>& trees,
+                                             const OwnerSources& sources,
                                              store::ModeView modes = store::ModeView::Identity);
 
 /// "3 files differ: a (content) of package x, ..." on lines of their own; at most `limit` of them.

@@ -93,7 +93,7 @@ class Verifier {
     const store::TreeScan scan =
         runtime::TreeWorker(layout_, lock_.ownership).read_tree(Digest::parse(layer.digest), engine_.cancel);
     return compare_layers(layout_, layer.kind, {layer.digest, expected},
-                          {hash_bytes(scan.index).hex(), scan.index}, digests_of(lock_),
+                          {hash_bytes(scan.index).hex(), scan.index}, sources(),
                           flat ? store::ModeView::Stripped : store::ModeView::Identity);
   }
 
@@ -104,7 +104,7 @@ class Verifier {
     static_cast<void>(
         build.describe_layer(layer.kind, [&](const DescribedLayer& found, const std::string& tree) {
           comparison = compare_layers(layout_, layer.kind, {layer.digest, expected},
-                                      {found.hash.hex(), found.index}, digests_of(lock_));
+                                      {found.hash.hex(), found.index}, sources());
           if (options_.keep.empty()) return;
           Keeper(layout_, lock_.ownership, absolute_path(options_.keep), engine_.cancel)
               .keep(comparison, "trees/" + layer.digest, tree);
@@ -113,6 +113,8 @@ class Verifier {
     result_.downloaded_bytes += build.downloaded_bytes();
     return comparison;
   }
+
+  [[nodiscard]] OwnerSources sources() const { return {digests_of(lock_), lock_.resolved_packages}; }
 
   Engine::Impl& engine_;
   const store::StoreLayout& layout_;

@@ -14,6 +14,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/log.hpp"
+#include "packages/rpm_contents.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -176,11 +177,25 @@ void ask_pacman(FdRef tree, Search& search) {
   }
 }
 
+void ask_rpm(const RpmFile& rpm, Search& search) {
+  try {
+    const auto file = rpm.open();
+    if (!file) return;
+    const RpmContents contents = read_rpm_contents(*file);
+    for (const std::string& path : contents.paths) search.listed(path, rpm.package);
+    for (const std::string& script : contents.scripts) search.script(script, rpm.package);
+  } catch (const Error& error) {
+    log::debug("{} tells no owners: {}", rpm.package, error.what());
+  }
+}
+
 }  // namespace
 
 std::map<std::string, std::string> find_owners(const std::vector<UniqueFd>& trees,
+                                               const std::vector<RpmFile>& rpms,
                                                const std::vector<std::string>& paths) {
   Search search(paths);
+  for (const RpmFile& rpm : rpms) ask_rpm(rpm, search);
   for (const UniqueFd& tree : trees) {
     ask_dpkg(tree, search);
     ask_pacman(tree, search);

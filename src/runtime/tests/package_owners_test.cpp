@@ -26,7 +26,7 @@ class PackageOwners : public testing::Test {
     std::vector<UniqueFd> trees;
     for (const auto& entry : fs::directory_iterator(directory_.path()))
       trees.push_back(open_path(entry.path().string(), O_RDONLY | O_DIRECTORY));
-    auto owners = find_owners(trees, {path});
+    auto owners = find_owners(trees, {}, {path});
     return owners[path];
   }
   test::TemporaryDirectory directory_;

@@ -14,6 +14,7 @@ check_promises() {
     "$(karapace exec it -- cat /usr/share/libfoo/version /usr/share/hello/configured | paste -sd ' ')"
   expect_contains "what the manager sees" "libfoo" "$(karapace exec it -- "${list_installed[@]}")"
   cp karapace.lock old.lock
+  check_owner_of_difference
 
   # Fetched ahead in another store, and built there at another moment without any network.
   KARAPACE_STORE=$PWD/other expect_success karapace fetch --locked
@@ -40,6 +41,19 @@ check_promises() {
   expect_equal "the version of libfoo after --update" "$libfoo_new" "$(locked version libfoo)"
   check_refusals
   end_of_signing
+}
+
+# Somebody changed a file in a layer: it is named with the package that it belongs to.
+check_owner_of_difference() {
+  local version said
+  version=$KARAPACE_STORE/trees/$(sed -n 's/^dependency_layer = "\(.*\)"$/\1/p' karapace.lock)/usr/share/libfoo/version
+  mv "$version" kept
+  echo other >"$version"
+  said=$(karapace verify-env it 2>&1) && fail "verify-env does not see a changed file: $said"
+  expect_contains "the changed file" "/usr/share/libfoo/version" "$said"
+  expect_contains "the package that it belongs to" "package libfoo" "$said"
+  mv -f kept "$version"
+  expect_success karapace verify-env it
 }
 
 check_refusals() {
