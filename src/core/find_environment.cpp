@@ -81,6 +81,10 @@ EnvironmentView Engine::find_environment(std::string_view reference) const {
   const bool is_short_id = wanted.size() == EnvId::kShortLength && is_hex(wanted);
   if (!is_short_id) {
     if (auto record = metadata.find_by_name(wanted)) return make_view(layout, std::move(*record));
+    if (const auto bad = metadata.bad_record_of_name(wanted)) {
+      throw Error(ErrorCode::Corrupt, bad->reason,
+                  fmt::format("bring store/metadata/{} back from a backup", bad->file));
+    }
   }
   if (is_hex(wanted) && wanted.size() >= kMinPrefix) {
     const auto ids = metadata.ids_with_prefix(wanted);

@@ -397,6 +397,18 @@ std::optional<EnvRecord> MetadataStore::find_by_name(std::string_view name) cons
   return std::nullopt;
 }
 
+std::optional<BadRecord> MetadataStore::bad_record_of_name(std::string_view name) const {
+  check_name_form(name);
+  const std::string env_id = read_name_index(layout_.open_dir("store/names"), std::string(name));
+  if (!Digest::is_valid(env_id)) return std::nullopt;
+  try {
+    static_cast<void>(find(env_id));
+    return std::nullopt;
+  } catch (const CorruptError& error) {
+    return BadRecord{env_id, error.message()};
+  }
+}
+
 std::vector<std::string> MetadataStore::ids_with_prefix(std::string_view prefix) const {
   std::vector<std::string> ids;
   for (const DirectoryEntry& entry : list_directory(dir_)) {

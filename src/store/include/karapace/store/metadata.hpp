@@ -80,6 +80,8 @@ class MetadataStore {
   void remove(const std::string& env_id);
   /// Uses store/names, verified against the record; scans if the index has no answer.
   [[nodiscard]] std::optional<EnvRecord> find_by_name(std::string_view name) const;
+  /// For a name that nobody has: the index leads to a record that cannot be read, and may have it.
+  [[nodiscard]] std::optional<BadRecord> bad_record_of_name(std::string_view name) const;
   /// Ids (64 hex) whose text begins with `prefix`. Reads names of files only.
   [[nodiscard]] std::vector<std::string> ids_with_prefix(std::string_view prefix) const;
 
