@@ -189,7 +189,8 @@ TEST_F(CliHostileStore, RecordsThatAreDamagedTruncatedOrOfAnotherEnvironmentAreN
     EXPECT_TRUE(told(karapace_json({"verify-store", "--repair"}, 3), "metadata", victim));
     EXPECT_EQ(karapace_json({"gc"}, 3).at("held").at(0).at("what"), "store/metadata/" + victim);
     EXPECT_TRUE(fs::exists(path("env/" + victim + "/upper")));
-    EXPECT_EQ(karapace_json({"inspect", "victim"}, 3).at("error").at("code"), "corrupt") << "it is not absent";
+    EXPECT_EQ(karapace_json({"inspect", "victim"}, 3).at("error").at("code"), "corrupt")
+        << "it is not absent";
     expect_others_are_well();
   }
   replace("store/metadata/" + victim, good);
