@@ -28,6 +28,17 @@ std::optional<store::Operation> begin_destroy(const store::StoreLayout& layout, 
   }
 }
 
+/// With nothing in the log, a record that is gone is the only word of the destroy, so it goes on: a disk that
+/// has no room to make the removal durable has it when the files are gone.
+void remove_record(const store::StoreLayout& layout, const std::string& env_id, bool logged) {
+  store::MetadataStore metadata(layout);
+  try {
+    metadata.remove(env_id);
+  } catch (const Error& error) {
+    if (logged || error.code() != ErrorCode::NoSpace || metadata.find(env_id)) throw;
+  }
+}
+
 }  // namespace
 
 /// The record as it is under the environment's lock: it may have changed since it was looked up.
@@ -76,10 +87,10 @@ void destroy_locked(Engine::Impl& engine, const LockedEnvironment& locked) {
   const std::string& env_id = locked.record.env_id;
   // Recovery rolls this forward. Unreachable first, bytes last.
   auto operation = begin_destroy(layout, env_id);
-  store::MetadataStore(layout).remove(env_id);
+  remove_record(layout, env_id, operation.has_value());
   if (!operation) operation = begin_destroy(layout, env_id);  // there may be room for it now
-  store::SnapshotLog(layout).remove(env_id);
   runtime::remove_tree_any_owner(layout, "env/" + env_id);
+  store::SnapshotLog(layout).remove(env_id);
   if (operation) operation->finish(engine.tree_remover());
 }
 

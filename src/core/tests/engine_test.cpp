@@ -242,28 +242,46 @@ TEST_F(EngineTest, DestroyRemovesRecordAndDirectoryAndBuildBringsTheSameIdBack) 
 
 #ifdef KARAPACE_FAULT_HOOK
 TEST_F(EngineTest, DestroyMakesSpaceOnAFullDisk) {
-  const auto manifest = write_manifest("dev.toml", "'git'");
+  bool nameless = false;  // as rebuild leaves what it destroys
   const auto destroy = [&](const std::string& fault) {
-    build(manifest);
+    const std::string id = build(write_manifest("dev.toml", "'git'")).env_id;
+    std::ofstream(directory_ / "store" / "env" / id / "upper" / "file") << "committed";
+    engine().commit(engine().find_environment("dev"), "a snapshot");
+    if (nameless) build(write_manifest("dev.toml", "'git', 'curl'"));
     auto e = engine();
-    const auto environment = e.find_environment("dev");
+    const auto environment = e.find_environment(id);
     fault::arm(fault);
-    EXPECT_NO_THROW(e.destroy(environment)) << fault;
+    std::optional<ErrorCode> refused;
+    try {
+      e.destroy(environment);
+    } catch (const Error& error) {
+      refused = error.code();
+    }
     std::istringstream trace(fault::trace());
     fault::arm("");
-    EXPECT_TRUE(engine().list().environments.empty()) << fault;
-    EXPECT_FALSE(fs::exists(directory_ / "store" / "env" / environment.record.env_id)) << fault;
-    return std::vector<std::string>(std::istream_iterator<std::string>(trace), {});
+    const bool record_stays = engine().list().environments.size() > (nameless ? 1U : 0U);
+    EXPECT_EQ(fs::exists(directory_ / "store" / "env" / id), record_stays) << fault;
+    EXPECT_EQ(fs::exists(directory_ / "store" / "store" / "snapshots" / id), record_stays) << fault;
+    EXPECT_TRUE(!refused || refused == ErrorCode::NoSpace) << fault;
+    EXPECT_TRUE(refused || !record_stays) << fault;
+    if (record_stays) engine().destroy(engine().find_environment(id));
+    if (nameless) engine().destroy(engine().find_environment("dev"));
+    return std::pair(std::vector<std::string>(std::istream_iterator<std::string>(trace), {}), !refused);
   };
-  const std::vector<std::string> calls = destroy("1000000:ENOSPC");
-  int tried = 0;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    // What needs a block, and that it is refused once: removing the record may free one.
-    if (calls[i] != "write" && calls[i] != "mkdir") continue;
-    destroy(std::to_string(i + 1) + ":ENOSPC");
-    ++tried;
+  for (const bool without : {false, true}) {
+    nameless = without;
+    const std::vector<std::string> calls = destroy("1000000:ENOSPC").first;
+    int tried = 0;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      const std::string call = std::to_string(i + 1);
+      destroy(call + "+:ENOSPC");
+      // What needs a block, and that it is refused once: removing the record may free one.
+      if (calls[i] != "write" && calls[i] != "mkdir") continue;
+      EXPECT_TRUE(destroy(call + ":ENOSPC").second) << call;
+      ++tried;
+    }
+    EXPECT_GE(tried, 2);
   }
-  EXPECT_GE(tried, 2);
 }
 
 TEST_F(EngineTest, ACommitThatDiedWhileWeWaitedIsFinishedBeforeAnythingElseChanges) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fault hook: every mutating system call of base asks it first. In builds without KARAPACE_FAULT_HOOK it
 // is nothing. With it, KARAPACE_FAULT="<n>:<errno name>" makes the n-th call fail, "<n>+:<errno name>" that
-// and all later ones, and "<n>:kill" ends the process there with SIGKILL; "count:<file>" appends the number
-// of calls to a file at exit. Tests walk n from 1 upwards until a run was not disturbed any more.
+// and all later ones (with ENOSPC only those that add), and "<n>:kill" ends the process there with SIGKILL;
+// "count:<file>" appends the number of calls to a file at exit. Tests walk n from 1 upwards until a run was
+// not disturbed any more.
 //
 // KARAPACE_FAULT="lab:<socket>" asks a crash lab (tests/crash_lab) about every call, and waits for its
 // answer. Helper programs ask it too, so the lab sees, stops and ends a whole tree of processes.
