@@ -65,8 +65,12 @@ void PackageManager::check_installed(BaseSystem& system, const std::vector<Locke
     if (!found.contains({package.name, package.version})) missing.push_back(label_of(package));
   }
   if (missing.empty()) return;
-  throw Error(ErrorCode::External,
-              fmt::format("{} reports success and has not installed {}", name(), fmt::join(missing, ", ")));
+  throw Error(
+      ErrorCode::External,
+      fmt::format("{} installed the files that the lock names, and {} {} not there: they hold other packages "
+                  "or versions than the lock says",
+                  name(), fmt::join(missing, ", "), missing.size() == 1 ? "is" : "are"),
+      "take the lock as karapace wrote it, or resolve it again with karapace build --update");
 }
 
 BaseSystem::Program PackageManager::installing(BaseSystem& system, std::vector<std::string> argv) {
