@@ -16,6 +16,9 @@ std::vector<std::pair<std::string, std::string>> base_environment() {
   return {{"HOME", "/root"},
           {"LC_ALL", "C.UTF-8"},
           {"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"},
+          // Or scripts go through their tables in another order each time, and write what they find so.
+          {"PERL_HASH_SEED", "0"},
+          {"PYTHONHASHSEED", "0"},
           {"SOURCE_DATE_EPOCH", std::to_string(store::kSourceDateEpoch)},
           {"FORCE_SOURCE_DATE", "1"},  // or TeX puts the time of the day into its formats
           {"TERM", "dumb"},

@@ -20,7 +20,7 @@ inline constexpr std::string_view kInsideDirectory = "/run/karapace";
 /// Where the package files appear that are to be installed.
 inline constexpr std::string_view kInsidePackages = "/run/packages";
 
-/// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH: nothing of the host.
+/// HOME, PATH, locale, time zone, SOURCE_DATE_EPOCH, seeds of hash tables: nothing of the host.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> base_environment();
 /// For what talks to the network: the above and the caller's proxy variables.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> network_environment();

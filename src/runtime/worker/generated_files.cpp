@@ -97,11 +97,12 @@ void normalise_tex(const WorkTree& tree) {
   for (const DirectoryEntry& engine : entries_of(tree, formats)) {
     const std::string path = formats + "/" + engine.name;
     if (engine.name.ends_with(".log")) tree.remove(path);
-    // The order of tables in a dumped Lua state is random. kpathsea makes a format that is missing when it is
+    // The order of tables in a dumped Lua state is random, and Knuth's own TeX writes the minute of the day
+    // into its formats whatever FORCE_SOURCE_DATE says. kpathsea makes a format that is missing when it is
     // first used.
-    const bool is_lua = engine.name.starts_with("lua");
+    const bool differs = engine.name.starts_with("lua") || engine.name == "tex";
     for (const DirectoryEntry& file : entries_of(tree, path)) {
-      if (file.name.ends_with(".log") || (is_lua && file.name.ends_with(".fmt")))
+      if (file.name.ends_with(".log") || (differs && file.name.ends_with(".fmt")))
         tree.remove(path + "/" + file.name);
     }
   }
@@ -194,8 +195,28 @@ std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& 
   return result;
 }
 
+std::optional<std::string> normalise_lfs_filter(std::string_view text) {
+  constexpr std::string_view kHeader = "[filter \"lfs\"]\n";
+  std::size_t begin = text.find(kHeader);
+  if (begin == std::string_view::npos || (begin > 0 && text[begin - 1] != '\n')) return std::nullopt;
+  begin += kHeader.size();
+  const std::string_view section = text.substr(begin, text.find("\n[", begin) - begin);
+  std::map<std::string_view, std::string_view> settings;
+  for (std::string_view rest = section; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    // A line that goes on in the next one, or whose key is there twice, has its meaning from its place.
+    if (!line.starts_with('\t') || line.ends_with('\\')) return std::nullopt;
+    if (!settings.emplace(line.substr(0, line.find('=')), line).second) return std::nullopt;
+  }
+  std::string result(text.substr(0, begin));
+  for (const auto& [key, line] : settings) result.append(line).append("\n");
+  return result.append(text.substr(std::min(begin + section.size() + 1, text.size())));
+}
+
 void normalise_generated_files(const WorkTree& tree) {
   rewrite_if(tree, "etc/ssl/certs/java/cacerts", normalise_java_keystore);
+  rewrite_if(tree, "etc/gitconfig", normalise_lfs_filter);
   normalise_tex(tree);
   remove_databases(tree);
 }

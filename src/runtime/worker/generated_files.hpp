@@ -21,6 +21,10 @@ namespace karapace::worker {
 using IsThere = std::function<bool(const std::string& path)>;
 [[nodiscard]] std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& is_there);
 
+/// git's configuration: the settings of the filter "lfs" sorted, which git-lfs writes in random order.
+/// Nothing for anything else.
+[[nodiscard]] std::optional<std::string> normalise_lfs_filter(std::string_view text);
+
 /// All of them in `tree`, and those that cannot be brought into such a form are removed.
 void normalise_generated_files(const WorkTree& tree);
 

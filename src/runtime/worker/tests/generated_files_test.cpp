@@ -81,15 +81,34 @@ TEST(LsR, IsSortedAndNamesOnlyWhatIsThere) {
   EXPECT_FALSE(normalise_ls_r(std::string(kMagic) + "./:\nx\n\nno header\n", all));
 }
 
+TEST(GitConfiguration, SettingsOfTheLargeFileFilterAreSortedAndNothingElseIs) {
+  const std::string header = "[filter \"lfs\"]\n";
+  const std::string smudge = "\tsmudge = git-lfs smudge -- %f\n";
+  const std::string clean = "\tclean = git-lfs clean -- %f\n";
+  EXPECT_EQ(normalise_lfs_filter(header + smudge + clean), header + clean + smudge);
+  const std::string before = "[user]\n\tname = x\n\temail = y\n";
+  const std::string after = "[core]\n\tpager = less\n\teditor = vi\n";
+  EXPECT_EQ(normalise_lfs_filter(before + header + smudge + clean + after),
+            before + header + clean + smudge + after);
+  EXPECT_FALSE(normalise_lfs_filter(before + after));
+  EXPECT_FALSE(normalise_lfs_filter(header + smudge + smudge));
+  EXPECT_FALSE(normalise_lfs_filter(header + smudge + "\tsmudge = other\n"));
+  EXPECT_FALSE(normalise_lfs_filter(header + "\tsmudge = a \\\n\tb\n"));
+  EXPECT_FALSE(normalise_lfs_filter(header + "smudge = a\n"));
+  EXPECT_EQ(normalise_lfs_filter(header), header);
+}
+
 TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   Scratch scratch;
   const UniqueFd upper = scratch.make_directory("upper");
   const std::string web2c = "upper/var/lib/texmf/web2c";
   scratch.write(web2c + "/luatex/luatex.fmt", "random");
+  scratch.write(web2c + "/tex/tex.fmt", "ten to nine");
   scratch.write(web2c + "/pdftex/latex.fmt", "keep");
   scratch.write(web2c + "/pdftex/latex.log", "at ten to nine");
   scratch.write("upper/var/lib/texmf/ls-R",
                 std::string(kMagic) + "./web2c/luatex:\nluatex.fmt\n\n./:\nweb2c\nls-R\n\n");
+  scratch.write("upper/etc/gitconfig", "[filter \"lfs\"]\n\tsmudge = b\n\tclean = a\n");
   scratch.write("upper/etc/ssl/certs/java/cacerts", keystore({certificate("a", 1, "A")}));
   scratch.write("upper/var/lib/mysql/ibdata1", "x");
   scratch.write("upper/var/lib/postgresql/15/main/PG_VERSION", "15");
@@ -97,10 +116,12 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   normalise_layer(WorkTree(upper, {}, Owners::Flat));
   const auto has = [&](const std::string& path) { return find_beneath(upper, path).has_value(); };
   EXPECT_FALSE(has("var/lib/texmf/web2c/luatex/luatex.fmt"));
+  EXPECT_FALSE(has("var/lib/texmf/web2c/tex/tex.fmt"));
   EXPECT_TRUE(has("var/lib/texmf/web2c/pdftex/latex.fmt"));
   EXPECT_FALSE(has("var/lib/texmf/web2c/pdftex/latex.log"));
   EXPECT_EQ(read_file_at(upper, "var/lib/texmf/ls-R", 1000),
             std::string(kMagic) + "./:\nls-R\nweb2c\n\n./web2c/luatex:\n\n");
+  EXPECT_EQ(read_file_at(upper, "etc/gitconfig", 1000), "[filter \"lfs\"]\n\tclean = a\n\tsmudge = b\n");
   EXPECT_EQ(read_file_at(upper, "etc/ssl/certs/java/cacerts", 1000),
             keystore({certificate("a", 1735689600000, "A")}));
   EXPECT_TRUE(has("var/lib/mysql"));
