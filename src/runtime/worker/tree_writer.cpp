@@ -21,11 +21,11 @@ namespace {
 constexpr mode_t kPermissions = 07777;
 constexpr std::uint32_t kMaxId = 65535;
 
-// Labels of the machine the archive was made on: they mean nothing elsewhere and the kernel refuses them
-// here.
-bool is_foreign_label(std::string_view name) {
-  return name.starts_with("security.selinux") || name.starts_with("security.ima") ||
-         name.starts_with("security.evm") || name.starts_with("trusted.");
+/// What trees record. Anything else, labels above all, belongs to the machine the archive was made on; an ACL
+/// is a list of ids, and a flat tree has only one.
+bool is_kept(std::string_view name, Owners owners) {
+  if (name == "system.posix_acl_access" || name == "system.posix_acl_default") return owners == Owners::Kept;
+  return name.starts_with("user.") || name == "security.capability";
 }
 
 UniqueFd open_parent(FdRef root, const RelPath& path) {
@@ -71,19 +71,22 @@ void TreeWriter::prepare(const RelPath& path) {
 
 void TreeWriter::set_xattrs(const std::string& path, const Attributes& attributes) const {
   for (const auto& [name, value] : attributes.xattrs) {
-    if (is_foreign_label(name)) continue;
+    if (!is_kept(name, owners_)) continue;
     // With "overlay." twice it is how an overlay keeps what a program inside called user.overlay.*.
     if (name.starts_with("user.overlay.") && !name.starts_with("user.overlay.overlay.")) {
       // A planted "redirect" or "opaque" mark would make the kernel show other files than were hashed.
       throw Error(ErrorCode::InvalidInput, fmt::format("'{}': the attribute {} belongs to overlayfs",
                                                        printable(path, 4096), printable(name)));
     }
-    // Clang 14 captures structured bindings only by name.
-    with_context(
-        [&, &key = name] {
-          return fmt::format("attribute {} of '{}'", printable(key), printable(path, 4096));
-        },
-        [&, &key = name, &bytes = value] { set_xattr(root_, path, key, bytes); });
+    try {
+      set_xattr(root_, path, name, value);
+    } catch (SystemError& error) {
+      const std::string what = fmt::format("attribute {} of '{}'", printable(name), printable(path, 4096));
+      if (error.error_number() == EINVAL || error.error_number() == ERANGE)
+        throw Error(ErrorCode::InvalidInput, what + ": its name or value cannot be");
+      error.add_context(what);
+      throw;
+    }
   }
 }
 

@@ -233,6 +233,7 @@ class Unpacker {
       if (number == ELOOP || number == ENOTDIR || number == EXDEV) {
         refuse(text, "its path leads through something that is no directory");
       }
+      if (number == ENOTEMPTY) refuse(text, "it takes the place of a directory that has files in it");
       error.add_context(fmt::format("unpacking '{}'", printable(text, 4096)));
       throw;
     }

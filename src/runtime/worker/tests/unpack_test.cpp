@@ -112,6 +112,26 @@ TEST_F(Unpack, KeepsAttributesOfAnOverlayInside) {
   EXPECT_EQ(list_xattrs(target_, "d").size(), 1U);
 }
 
+TEST_F(Unpack, RefusesAttributesThatCannotBeWithTheirName) {
+  const std::string file = tar(TarEntry{.name = "f", .content = "x"});
+  const std::string capability = failure(pax("SCHILY.xattr.security.capability", "x") + file);
+  EXPECT_TRUE(capability.contains("security.capability of 'f'")) << capability;
+  EXPECT_TRUE(failure(pax("SCHILY.xattr.user.", "x") + file).contains("user."));
+}
+
+TEST_F(Unpack, AttributesThatTreesDoNotRecordAreLeftOut) {
+  run(pax(pax_record("SCHILY.xattr.security.apparmor", "x") + pax_record("SCHILY.xattr.com.apple.note", "x") +
+          pax_record("SCHILY.xattr.system.posix_acl_access", "x") + pax_record("SCHILY.xattr.user.a", "y")) +
+      tar(TarEntry{.name = "f", .content = "x"}));
+  EXPECT_EQ(list_xattrs(target_, "f").size(), 1U);
+}
+
+TEST_F(Unpack, RefusesAFileInThePlaceOfADirectoryThatHasFiles) {
+  const std::string message =
+      failure(tar(TarEntry{.name = "d/x", .content = "1"}, TarEntry{.name = "d", .content = "2"}));
+  EXPECT_TRUE(message.contains("'d'") && message.contains("has files in it")) << message;
+}
+
 TEST_F(Unpack, AnAttributeThatIsThereTwiceIsKeptOnce) {
   run(pax(pax_record("LIBARCHIVE.xattr.user.a%20b", "eQ") + pax_record("SCHILY.xattr.user.a%20b", "y")) +
       tar(TarEntry{.name = "f", .content = "x"}));
