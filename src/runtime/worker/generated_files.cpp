@@ -165,8 +165,8 @@ std::optional<std::string> normalise_java_keystore(std::string_view bytes) {
 }
 
 std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& is_there) {
-  const auto first = text.find("./");
-  if (!text.starts_with("% ls-R") || first == std::string_view::npos) return std::nullopt;
+  auto first = text.find("\n./");
+  if (!text.starts_with("% ls-R") || first++ == std::string_view::npos) return std::nullopt;
   std::string result(text.substr(0, first));
   std::map<std::string, std::set<std::string>> directories;
   std::set<std::string>* current = nullptr;
@@ -177,7 +177,7 @@ std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& 
     if (line.empty()) {
       current = nullptr;
     } else if (current == nullptr) {
-      if (!line.starts_with('.') || !line.ends_with(':')) return std::nullopt;
+      if (!line.starts_with("./") || !line.ends_with(':')) return std::nullopt;
       current = &directories[std::string(line)];
     } else {
       current->emplace(line);
@@ -200,18 +200,19 @@ std::optional<std::string> normalise_lfs_filter(std::string_view text) {
   std::size_t begin = text.find(kHeader);
   if (begin == std::string_view::npos || (begin > 0 && text[begin - 1] != '\n')) return std::nullopt;
   begin += kHeader.size();
-  const std::string_view section = text.substr(begin, text.find("\n[", begin) - begin);
   std::map<std::string_view, std::string_view> settings;
-  for (std::string_view rest = section; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  std::size_t end = begin;
+  while (text.substr(end).starts_with('\t')) {
+    const std::string_view line = text.substr(end, text.find('\n', end) - end);
     // A line that goes on in the next one, or whose key is there twice, has its meaning from its place.
-    if (!line.starts_with('\t') || line.ends_with('\\')) return std::nullopt;
-    if (!settings.emplace(line.substr(0, line.find('=')), line).second) return std::nullopt;
+    if (line.ends_with('\\') || !settings.emplace(line.substr(0, line.find('=')), line).second)
+      return std::nullopt;
+    end = std::min(end + line.size() + 1, text.size());
   }
+  if (end < text.size() && text[end] != '[') return std::nullopt;
   std::string result(text.substr(0, begin));
   for (const auto& [key, line] : settings) result.append(line).append("\n");
-  return result.append(text.substr(std::min(begin + section.size() + 1, text.size())));
+  return result.append(text.substr(end));
 }
 
 void normalise_generated_files(const WorkTree& tree) {

@@ -79,6 +79,9 @@ TEST(LsR, IsSortedAndNamesOnlyWhatIsThere) {
   EXPECT_FALSE(normalise_ls_r("./:\nx\n", all));
   EXPECT_FALSE(normalise_ls_r(std::string(kMagic), all));
   EXPECT_FALSE(normalise_ls_r(std::string(kMagic) + "./:\nx\n\nno header\n", all));
+  // What is before the first directory stays before it.
+  EXPECT_FALSE(normalise_ls_r("% ls-R ./:\nx\n", all));
+  EXPECT_FALSE(normalise_ls_r(std::string(kMagic) + "./b:\nx\n\n.a:\nx\n", all));
 }
 
 TEST(GitConfiguration, SettingsOfTheLargeFileFilterAreSortedAndNothingElseIs) {
@@ -96,6 +99,8 @@ TEST(GitConfiguration, SettingsOfTheLargeFileFilterAreSortedAndNothingElseIs) {
   EXPECT_FALSE(normalise_lfs_filter(header + "\tsmudge = a \\\n\tb\n"));
   EXPECT_FALSE(normalise_lfs_filter(header + "smudge = a\n"));
   EXPECT_EQ(normalise_lfs_filter(header), header);
+  EXPECT_EQ(normalise_lfs_filter(header + after), header + after);
+  EXPECT_FALSE(normalise_lfs_filter(header + smudge + "\n" + after));
 }
 
 TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
