@@ -8,6 +8,7 @@
 #include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/store/layer.hpp"
+#include "karapace/store/snapshot_heads.hpp"
 
 namespace karapace::core {
 namespace {
@@ -69,7 +70,23 @@ CommitResult Engine::commit(const EnvironmentView& environment, const std::strin
 
 void Engine::visit_snapshots(const EnvironmentView& environment, store::Stacks stacks,
                              const store::SnapshotVisitor& visitor) const {
-  store::SnapshotLog(impl_->open()).visit(environment.record.env_id, stacks, visitor);
+  const store::EnvRecord& record = environment.record;
+  bool knows_head = !record.head;
+  bool damaged = false;
+  store::SnapshotLog(impl_->open())
+      .visit(record.env_id, stacks,
+             {.snapshot =
+                  [&](store::SnapshotRecord& snapshot, const store::LinePlace& place) {
+                    knows_head = knows_head || snapshot.id == *record.head;
+                    visitor.snapshot(snapshot, place);
+                  },
+              .bad =
+                  [&](store::BadRecord bad) {
+                    damaged = true;
+                    visitor.bad(std::move(bad));
+                  }});
+  if (knows_head || damaged) return;
+  visitor.bad({"snapshots/" + record.env_id, store::SnapshotHeads::reason(*record.head)});
 }
 
 RestoreResult Engine::restore(const EnvironmentView& environment, std::string_view snapshot,

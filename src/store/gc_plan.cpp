@@ -19,6 +19,7 @@
 #include "karapace/store/layer.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
+#include "karapace/store/snapshot_heads.hpp"
 #include "karapace/store/snapshot_log.hpp"
 #include "undo.hpp"
 #include "wal_entry.hpp"
@@ -135,6 +136,7 @@ class Planner {
     }
     for (const EnvRecord& record : list.records) {
       known_.insert(record.env_id);
+      heads_.expect(record);
       const bool archived = record.state == EnvState::Archived;
       for (const std::string& layer : layer_stack(record)) need_layer(layer, !archived);
       if (record.policy_layer) need_layer(*record.policy_layer, !archived);
@@ -151,6 +153,7 @@ class Planner {
       if (!known_.contains(env_id) && !lost_.contains(env_id)) continue;  // of one that is gone
       try {
         const SnapshotList list = log.read(env_id);
+        heads_.found(env_id, list);
         for (const BadRecord& bad : list.bad)
           hold_layers("store/snapshots/" + env_id, fmt::format("{}: {}", bad.file, bad.reason),
                       "bring the file back from a backup; or destroy the environment");
@@ -159,10 +162,15 @@ class Planner {
           need_layer(snapshot.layer, false);
         }
       } catch (const Error& error) {
+        heads_.unreadable(env_id);
         hold_layers("store/snapshots/" + env_id, error.message(),
                     "bring the file back from a backup; or destroy the environment");
       }
     }
+    for (const auto& [env_id, head] : heads_.missing())
+      hold_layers(
+          "store/snapshots/" + env_id, SnapshotHeads::reason(head),
+          "bring the file back from a backup; or give up what is not in it: karapace commit begins anew");
     for (const BadRecord& bad : strangers)
       hold_layers("store/snapshots/" + printable(bad.file), bad.reason, "move it out of the store");
   }
@@ -442,9 +450,10 @@ class Planner {
   InodeCount inodes_;
   bool keep_layers_ = false;
   bool keep_objects_ = false;
-  std::set<std::string> known_;        // environments with a record, readable or not
-  std::set<std::string> lost_;         // without a record, but with what a user wrote
-  std::set<std::string> archived_;     // environments
+  std::set<std::string> known_;     // environments with a record, readable or not
+  std::set<std::string> lost_;      // without a record, but with what a user wrote
+  std::set<std::string> archived_;  // environments
+  SnapshotHeads heads_;
   std::set<std::string> live_layers_;  // named by a record or a snapshot
   std::set<std::string> mounted_;      // of these: needed as a directory
   std::set<std::string> whole_;        // of these: record, index and objects are there

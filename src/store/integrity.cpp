@@ -22,10 +22,11 @@
 #include "karapace/base/text.hpp"
 #include "karapace/store/metadata.hpp"
 #include "karapace/store/object_store.hpp"
+#include "karapace/store/snapshot_heads.hpp"
 #include "karapace/store/snapshot_log.hpp"
 #include "object_table.hpp"
 #include "pending_work.hpp"
-#include "wal_entry.hpp"
+#include "stray_check.hpp"
 
 namespace karapace::store {
 namespace {
@@ -55,9 +56,13 @@ class Verifier {
     progress_.step("verify", "environments");
     check_metadata(records);
     check_names();
-    check_builds();
-    check_places();
-    check_log();
+    const auto add = [&](std::string kind, std::string hash, std::string reason,
+                         std::vector<std::string> affects) {
+      add_fault(std::move(kind), std::move(hash), std::move(reason), std::move(affects));
+    };
+    check_builds(layout_, add);
+    check_places(layout_, bad_trees_, add);
+    check_log(layout_, add);
     for (auto& [digest, reason] : bad_objects_) {
       const std::set<std::string>& layers = layers_with_bad_object_[digest];
       std::vector<std::string> affects = environments_of(layers);
@@ -334,6 +339,7 @@ class Verifier {
   }
 
   void check_record(const EnvRecord& record) {
+    heads_.expect(record);
     std::vector<std::string> layers = layer_stack(record);
     if (record.policy_layer) layers.push_back(*record.policy_layer);
     for (const std::string& layer : layers) {
@@ -363,15 +369,32 @@ class Verifier {
     for (const std::string& env_id : log.environments(&strangers)) {
       try {
         const SnapshotList list = log.read(env_id);
+        heads_.found(env_id, list);
         for (const BadRecord& bad : list.bad)
           add_fault("snapshot", env_id, fmt::format("{}: {}", bad.file, bad.reason), {env_id});
         for (const SnapshotRecord& snapshot : list.snapshots) check_snapshot(env_id, snapshot);
       } catch (const Error& error) {
         if (is_shortage(error)) throw;
+        heads_.unreadable(env_id);
         add_fault("snapshot", env_id, error.message(), {env_id});
       }
     }
     for (const BadRecord& bad : strangers) add_fault("snapshot", printable(bad.file), bad.reason);
+    for (const auto& [env_id, head] : heads_.missing()) {
+      if (!still_has_head(env_id, head)) continue;
+      add_fault("snapshot", env_id, SnapshotHeads::reason(head), {env_id});
+      report_.failed.back().snapshots.push_back(head);
+    }
+  }
+
+  /// It may have been destroyed since its record was read.
+  [[nodiscard]] bool still_has_head(const std::string& env_id, const std::string& head) const {
+    try {
+      const std::optional<EnvRecord> record = MetadataStore(layout_).find(env_id);
+      return record && record->head == head;
+    } catch (const Error&) {
+      return true;
+    }
   }
 
   void check_snapshot(const std::string& env_id, const SnapshotRecord& snapshot) {
@@ -382,81 +405,6 @@ class Verifier {
         add_fault("snapshot", env_id,
                   fmt::format("layer {} of snapshot {} is missing", layer, snapshot.id.substr(0, 12)),
                   {env_id}, {layer});
-    }
-  }
-
-  // --- what is only a help, and what should not be there
-
-  void check_builds() {
-    const UniqueFd builds = layout_.open_dir("store/builds");
-    const BuildCache cache(layout_);
-    for (const DirectoryEntry& entry : list_directory(builds)) {
-      if (entry.name.starts_with(kTemporaryPrefix)) continue;
-      const bool good = Digest::is_valid(entry.name) && entry.type != DT_LNK &&
-                        cache.find(Digest::parse(entry.name)).has_value();
-      if (!good) add_fault("build", printable(entry.name), "it is no build record");
-    }
-  }
-
-  /// Links and files where only directories may be: nobody follows them, but somebody put them there.
-  void check_places() {
-    for (const auto& [place, kind] : {std::pair{"trees", "tree"}, std::pair{"env", "environment"}}) {
-      const UniqueFd dir = layout_.open_dir(place);
-      for (const DirectoryEntry& entry : list_directory(dir)) {
-        if (entry.name.starts_with(kTemporaryPrefix)) continue;
-        const auto info = stat_at(dir, entry.name);
-        if (!info || bad_trees_.contains(entry.name)) continue;
-        if (!Digest::is_valid(entry.name)) {
-          add_fault(kind, printable(entry.name), "its name is not one of ours");
-        } else if (S_ISLNK(info->st_mode)) {
-          add_fault(kind, entry.name, "it is a symbolic link, which is never followed", {});
-        } else if (!S_ISDIR(info->st_mode)) {
-          add_fault(kind, entry.name, "it is not a directory");
-        } else if (kind == std::string_view("environment")) {
-          check_environment(dir, entry.name);
-        }
-      }
-    }
-  }
-
-  /// What is written inside is the user's own; that it is written here, and nowhere else, is checked.
-  void check_environment(FdRef environments, const std::string& env_id) {
-    try {
-      for (const char* name : {"upper", "work", "home", "run"}) {
-        const auto info = stat_at(environments, env_id + "/" + name);
-        if (info && !S_ISDIR(info->st_mode))
-          throw CorruptError(name, "a directory", S_ISLNK(info->st_mode) ? "a symbolic link" : "a file");
-      }
-    } catch (const Error& error) {
-      if (is_shortage(error)) throw;
-      add_fault("environment", env_id, error.message(), {env_id});
-    }
-  }
-
-  // --- intent log
-
-  void check_log() {
-    const UniqueFd wal = layout_.open_dir("store/wal");
-    std::set<std::string> operations;
-    for (const DirectoryEntry& entry : list_directory(wal)) {
-      if (entry.name == "corrupt" || entry.name.starts_with(kTemporaryPrefix)) continue;
-      const std::string op_id = entry.name.substr(0, entry.name.find('.'));
-      try {
-        if (!is_op_id(op_id) || entry.name != wal_file_name(op_id))
-          throw CorruptError("its name", "<op_id>.json", "another");
-        operations.insert(op_id);
-        const std::optional<std::string> text = try_read_file_at(wal, entry.name, kMaxWalEntryBytes);
-        if (text) static_cast<void>(parse_wal_text(*text, op_id));
-      } catch (const Error& error) {
-        if (is_shortage(error)) throw;
-        add_fault("wal", printable(entry.name), error.message());
-      }
-    }
-    const UniqueFd staging = layout_.staging();
-    for (const DirectoryEntry& entry : list_directory(staging)) {
-      // Looked up again: an operation may have begun since the log was read.
-      if (operations.contains(entry.name) || exists_at(wal, wal_file_name(entry.name))) continue;
-      if (exists_at(staging, entry.name)) add_fault("staging", printable(entry.name), "no operation owns it");
     }
   }
 
@@ -475,6 +423,7 @@ class Verifier {
   std::set<std::string> missing_layers_;  // named by a record of an environment
   std::map<std::string, std::string> bad_trees_;
   std::set<std::string> bad_records_;
+  SnapshotHeads heads_;
   std::map<Digest, std::set<std::string>> users_of_object_;  // not through a layer: env ids
   std::map<ino_t, std::string> packages_;
   std::map<std::string, std::string> owner_of_name_;

@@ -44,7 +44,10 @@ std::uint64_t parse_version(std::string_view text) {
   } catch (const Error&) {
     // The text is shown below: all ways to be unreadable are one fault here.
   }
-  throw CorruptError("store/version", "{\"format_version\": 2}", printable(text));
+  CorruptError error("store/version", "{\"format_version\": 2}", printable(text));
+  error.set_fix(
+      "If it was so before the damage, write that into the file; karapace verify-store checks the rest.");
+  throw error;
 }
 
 /// False if there is no version file. Anything but our version throws.
@@ -328,8 +331,12 @@ FileLock StoreLayout::lock_environment_as(const std::string& env_id, LockMode mo
       dir = try_open_beneath(environments, env_id, kOpenDirectory);
     }
     if (!dir) continue;
-    FileLock lock =
-        FileLock::acquire(mode == LockMode::Shared ? open_shared_lock(*dir) : open_lock(*dir), mode, on_wait);
+    FileLock lock = with_context([&] { return "locking env/" + env_id; },
+                                 [&] {
+                                   return FileLock::acquire(
+                                       mode == LockMode::Shared ? open_shared_lock(*dir) : open_lock(*dir),
+                                       mode, on_wait);
+                                 });
     // Who held it may have removed the environment: then this is the lock of nothing.
     if (still_named(environments, env_id + "/" + kLockFile, lock.fd())) return lock;
   }

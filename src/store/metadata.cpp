@@ -198,8 +198,12 @@ std::string read_name_index(FdRef names, const std::string& name) {
 
 /// Two processes that give one name to two environments: the second must see what the first did.
 FileLock lock_names(FdRef names) {
-  return FileLock::acquire(open_beneath(names, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600),
-                           LockMode::Exclusive);
+  return with_context([] { return std::string("locking store/names"); },
+                      [&] {
+                        return FileLock::acquire(
+                            open_beneath(names, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600),
+                            LockMode::Exclusive);
+                      });
 }
 
 }  // namespace

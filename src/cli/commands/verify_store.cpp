@@ -58,9 +58,12 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
     text +=
         fmt::format("not checked, because only its own user namespace may read it, and there is none: {}\n",
                     printable(name));
-  return text + fmt::format("{} of {} passed ({} objects, {} layers, {} trees, {} records)\n", report.passed,
-                            report.checked, report.objects_checked, report.layers_checked,
-                            report.trees_checked, report.metadata_checked);
+  // Not everything that is looked at is counted: names, snapshots, the log.
+  const std::size_t faults = report.failed.size();
+  return text + fmt::format("{} of {} passed ({} objects, {} layers, {} trees, {} records){}\n",
+                            report.passed, report.checked, report.objects_checked, report.layers_checked,
+                            report.trees_checked, report.metadata_checked,
+                            faults == 0 ? "" : fmt::format("; {} fault{}", faults, faults == 1 ? "" : "s"));
 }
 
 }  // namespace

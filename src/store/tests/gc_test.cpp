@@ -122,6 +122,28 @@ TEST_F(Gc, SnapshotsKeepTheirLayers) {
   EXPECT_EQ(plan().layers, std::vector<std::string>{snapshot.layer});
 }
 
+TEST_F(Gc, AListOfSnapshotsThatLostItsEndKeepsEveryLayer) {
+  EnvRecord record = make_environment('a', make_layer("base"));
+  SnapshotRecord snapshot;
+  snapshot.layer = make_layer("committed");
+  snapshot.layers = {record.base_layer, snapshot.layer};
+  snapshot.created_at = record.created_at;
+  set_snapshot_id(snapshot);
+  SnapshotLog(layout).append(record.env_id, {snapshot});
+  record.head = snapshot.id;
+  MetadataStore(layout).put(record);
+  EXPECT_TRUE(plan().holds.empty());
+  make_layer("older");
+  const std::string list = "snapshots/" + record.env_id;
+  write(layout.store(), list, read_file_at(layout.store(), list, 10000).substr(0, 100));
+  EXPECT_EQ(plan().size(), 0U);
+  ASSERT_EQ(plan().holds.size(), 1U);
+  EXPECT_TRUE(plan().holds[0].damage);
+  SnapshotLog(layout).remove(record.env_id);
+  EXPECT_EQ(plan().size(), 0U);
+  EXPECT_EQ(plan().holds.size(), 1U);
+}
+
 TEST_F(Gc, ADamagedRecordKeepsEverythingItMayName) {
   const EnvRecord record = make_environment('a', make_layer("a"));
   const std::string other = make_layer("maybe");

@@ -108,6 +108,28 @@ TEST_F(Integrity, DamagedRecordIsAFaultAndNotInvisible) {
   EXPECT_EQ(fault(report, "metadata").hash, record.env_id);
 }
 
+TEST_F(Integrity, AListOfSnapshotsThatLostItsEndIsAFault) {
+  SnapshotRecord snapshot;
+  snapshot.layer = sealed.hash.hex();
+  snapshot.layers = {snapshot.layer};
+  snapshot.created_at = record.created_at;
+  set_snapshot_id(snapshot);
+  SnapshotLog(layout).append(record.env_id, {snapshot});
+  record.head = snapshot.id;
+  MetadataStore(layout).put(record);
+  EXPECT_EQ(faults_of(verify()), "");
+  const std::string list = "store/snapshots/" + record.env_id;
+  overwrite(list, read_file_at(layout.root(), list, 10000).substr(0, 100));
+  for (const bool cut_off : {true, false}) {
+    if (!cut_off) SnapshotLog(layout).remove(record.env_id);
+    const IntegrityReport report = verify();
+    const IntegrityFault& found = fault(report, "snapshot");
+    EXPECT_EQ(found.affects, me);
+    EXPECT_EQ(found.snapshots, std::vector<std::string>{snapshot.id});
+    EXPECT_TRUE(found.reason.contains(snapshot.id.substr(0, 12))) << found.reason;
+  }
+}
+
 TEST_F(Integrity, RecordOfAMissingLayerIsAFault) {
   EnvRecord other = make_record('b');
   other.dependency_layers = {std::string(64, '9')};

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of verify_store that looks at what is only a help (build records), at what should not be there,
+// and at the intent log.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "karapace/store/layout.hpp"
+
+namespace karapace::store {
+
+/// As IntegrityFault.
+using AddFault = std::function<void(std::string kind, std::string hash, std::string reason,
+                                    std::vector<std::string> affects)>;
+
+void check_builds(const StoreLayout& layout, const AddFault& add);
+/// Links and files where only directories may be: nobody follows them, but somebody put them there. Trees of
+/// `told` have a fault already.
+void check_places(const StoreLayout& layout, const std::map<std::string, std::string>& told,
+                  const AddFault& add);
+void check_log(const StoreLayout& layout, const AddFault& add);
+
+}  // namespace karapace::store
