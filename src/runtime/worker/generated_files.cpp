@@ -91,7 +91,31 @@ void rewrite_if(const WorkTree& tree, const std::string& path, Function&& normal
   if (after && *after != before) rewrite(tree, path, *after);
 }
 
+/// tex-common's lists of fonts and formats, which are the files of packages one after the other.
+void order_tex_lists(const WorkTree& tree) {
+  struct List {
+    const char* pieces;
+    const char* file;
+  };
+  for (const auto& [directory, list] :
+       {List{"fontmap-cfg/texmf", "updmap.cfg-DEBIAN"}, List{"fontmap-cfg/texlive", "updmap.cfg-TEXLIVEDIST"},
+        List{"fmtutil-cnf/texmf", "fmtutil.cnf-DEBIAN"},
+        List{"fmtutil-cnf/texlive", "fmtutil.cnf-TEXLIVEDIST"}}) {
+    const std::string top = std::string("var/lib/tex-common/") + directory;
+    const std::string_view extension = std::string_view(directory).starts_with("font") ? ".cfg" : ".cnf";
+    std::vector<std::string> pieces;
+    for (const DirectoryEntry& entry : entries_of(tree, top)) {
+      const auto info = tree.find(top + "/" + entry.name);
+      if (!entry.name.ends_with(extension) || !info || !S_ISREG(info->st_mode)) continue;
+      pieces.push_back(read_file_at(tree.fd(), top + "/" + entry.name, kMaxFile));
+    }
+    rewrite_if(tree, std::string("var/lib/texmf/") + list,
+               [&](std::string_view text) { return normalise_pieces(text, pieces); });
+  }
+}
+
 void normalise_tex(const WorkTree& tree) {
+  order_tex_lists(tree);
   const std::string top = "var/lib/texmf";
   const std::string formats = top + "/web2c";
   for (const DirectoryEntry& engine : entries_of(tree, formats)) {
@@ -192,6 +216,28 @@ std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& 
     }
     result += '\n';
   }
+  return result;
+}
+
+std::optional<std::string> normalise_pieces(std::string_view text, const std::vector<std::string>& pieces) {
+  std::size_t size = 0;
+  for (const std::string& piece : pieces) size += piece.size();
+  if (size > text.size()) return std::nullopt;
+  std::string result(text.substr(0, text.size() - size));
+  text.remove_prefix(result.size());
+  std::vector<bool> found(pieces.size(), false);
+  while (!text.empty()) {
+    // One may begin with another.
+    std::size_t longest = pieces.size();
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (found[i] || pieces[i].empty() || !text.starts_with(pieces[i])) continue;
+      if (longest == pieces.size() || pieces[longest].size() < pieces[i].size()) longest = i;
+    }
+    if (longest == pieces.size()) return std::nullopt;
+    found[longest] = true;
+    text.remove_prefix(pieces[longest].size());
+  }
+  for (const std::string& piece : pieces) result.append(piece);
   return result;
 }
 

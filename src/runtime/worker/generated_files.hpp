@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker/work_tree.hpp"
 
@@ -20,6 +21,11 @@ namespace karapace::worker {
 /// Nothing for anything else.
 using IsThere = std::function<bool(const std::string& path)>;
 [[nodiscard]] std::optional<std::string> normalise_ls_r(std::string_view text, const IsThere& is_there);
+
+/// What a script put together from files in the order of their directory, below a heading of its own.
+/// `pieces` are their contents in the order of their names, which the result has. Nothing for anything else.
+[[nodiscard]] std::optional<std::string> normalise_pieces(std::string_view text,
+                                                          const std::vector<std::string>& pieces);
 
 /// git's configuration: the settings of the filter "lfs" sorted, which git-lfs writes in random order.
 /// Nothing for anything else.

@@ -20,7 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Normalise& normalise :
        {Normalise(karapace::worker::normalise_java_keystore),
         Normalise(karapace::worker::normalise_lfs_filter),
-        Normalise([&](std::string_view text) { return karapace::worker::normalise_ls_r(text, some); })}) {
+        Normalise([&](std::string_view text) { return karapace::worker::normalise_ls_r(text, some); }),
+        Normalise([](std::string_view text) {
+          return karapace::worker::normalise_pieces(text, {"a", "ab", "ba"});
+        })}) {
     const auto once = normalise(bytes);
     if (once) KARAPACE_ASSERT(normalise(*once) == once);
   }

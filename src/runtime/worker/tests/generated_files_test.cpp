@@ -84,6 +84,15 @@ TEST(LsR, IsSortedAndNamesOnlyWhatIsThere) {
   EXPECT_FALSE(normalise_ls_r(std::string(kMagic) + "./b:\nx\n\n.a:\nx\n", all));
 }
 
+TEST(Pieces, AreInTheOrderOfTheirNamesAndNothingElseIs) {
+  const std::vector<std::string> pieces = {"first\n", "", "second\n", "second\nmore\n"};
+  EXPECT_EQ(normalise_pieces("# generated\nsecond\nmore\nsecond\nfirst\n", pieces),
+            "# generated\nfirst\nsecond\nsecond\nmore\n");
+  EXPECT_EQ(normalise_pieces("# generated\n", {}), "# generated\n");
+  EXPECT_FALSE(normalise_pieces("# generated\nfirst\nsecond\nfirst\nmore\n", pieces));
+  EXPECT_FALSE(normalise_pieces("short", pieces));
+}
+
 TEST(GitConfiguration, SettingsOfTheLargeFileFilterAreSortedAndNothingElseIs) {
   const std::string header = "[filter \"lfs\"]\n";
   const std::string smudge = "\tsmudge = git-lfs smudge -- %f\n";
@@ -113,6 +122,11 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   scratch.write(web2c + "/pdftex/latex.log", "at ten to nine");
   scratch.write("upper/var/lib/texmf/ls-R",
                 std::string(kMagic) + "./web2c/luatex:\nluatex.fmt\n\n./:\nweb2c\nls-R\n\n");
+  const std::string lists = "upper/var/lib/tex-common/fmtutil-cnf/texlive/";
+  scratch.write(lists + "10latex.cnf", "latex\n");
+  scratch.write(lists + "20metapost.cnf", "mpost\n");
+  scratch.write(lists + "20metapost.list", "not in it\n");
+  scratch.write("upper/var/lib/texmf/fmtutil.cnf-TEXLIVEDIST", "###\nmpost\nlatex\n");
   scratch.write("upper/etc/gitconfig", "[filter \"lfs\"]\n\tsmudge = b\n\tclean = a\n");
   scratch.write("upper/etc/ssl/certs/java/cacerts", keystore({certificate("a", 1, "A")}));
   scratch.write("upper/var/lib/mysql/ibdata1", "x");
@@ -126,6 +140,7 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   EXPECT_FALSE(has("var/lib/texmf/web2c/pdftex/latex.log"));
   EXPECT_EQ(read_file_at(upper, "var/lib/texmf/ls-R", 1000),
             std::string(kMagic) + "./:\nls-R\nweb2c\n\n./web2c/luatex:\n\n");
+  EXPECT_EQ(read_file_at(upper, "var/lib/texmf/fmtutil.cnf-TEXLIVEDIST", 1000), "###\nlatex\nmpost\n");
   EXPECT_EQ(read_file_at(upper, "etc/gitconfig", 1000), "[filter \"lfs\"]\n\tclean = a\n\tsmudge = b\n");
   EXPECT_EQ(read_file_at(upper, "etc/ssl/certs/java/cacerts", 1000),
             keystore({certificate("a", 1735689600000, "A")}));
