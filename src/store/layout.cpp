@@ -34,6 +34,13 @@ std::string environment_variable(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+CorruptError damaged_version(std::string_view text) {
+  CorruptError error("store/version", "{\"format_version\": 2}", printable(text));
+  error.set_fix(
+      "If it was so before the damage, write that into the file; karapace verify-store checks the rest.");
+  return error;
+}
+
 std::uint64_t parse_version(std::string_view text) {
   try {
     const Json value = parse_json(text, "store/version");
@@ -44,10 +51,7 @@ std::uint64_t parse_version(std::string_view text) {
   } catch (const Error&) {
     // The text is shown below: all ways to be unreadable are one fault here.
   }
-  CorruptError error("store/version", "{\"format_version\": 2}", printable(text));
-  error.set_fix(
-      "If it was so before the damage, write that into the file; karapace verify-store checks the rest.");
-  throw error;
+  throw damaged_version(text);
 }
 
 /// False if there is no version file. Anything but our version throws.

@@ -39,7 +39,7 @@ void read_apt(std::string_view text) {
   read_or_refuse([&] { return apt::virtual_providers(text, "awk"); });
   read_or_refuse([&] { return apt::parse_installed(text); });
   read_or_refuse([&] {
-    const auto stanzas = apt::parse_stanzas(text);
+    auto stanzas = apt::parse_stanzas(text);
     for (const apt::Stanza& stanza : stanzas) {
       const auto again = apt::parse_stanzas(stanza.text());
       KARAPACE_ASSERT(again.size() == 1 && again[0].text() == stanza.text());
