@@ -144,7 +144,7 @@ void normalise_tex(const WorkTree& tree) {
 
 /// A new cluster has a number of its own and the time of its birth, in hundreds of files.
 void remove_databases(const WorkTree& tree) {
-  tree.empty_directory("var/lib/mysql");
+  for (const char* top : {"var/lib/mysql", "var/lib/mariadb"}) tree.empty_directory(top);
   for (const char* top : {"var/lib/postgresql", "etc/postgresql"}) {
     for (const DirectoryEntry& version : entries_of(tree, top))
       tree.empty_directory(std::string(top) + "/" + version.name);

@@ -36,9 +36,10 @@ constexpr std::array<std::string_view, 11> kRemoved = {
 
 // Secrets must never be shared by everybody who has the lock; the rest holds random bytes or depends on the
 // order of readdir.
-constexpr std::array<std::string_view, 5> kSecretOrRandom = {
+constexpr std::array<std::string_view, 6> kSecretOrRandom = {
     "etc/ssl/private/ssl-cert-snakeoil.key",
     "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "etc/aliases.cdb",
     "etc/aliases.db",
     "usr/share/info/dir",
     "usr/share/info/dir.old",

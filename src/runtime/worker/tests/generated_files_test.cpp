@@ -130,6 +130,7 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   scratch.write("upper/etc/gitconfig", "[filter \"lfs\"]\n\tsmudge = b\n\tclean = a\n");
   scratch.write("upper/etc/ssl/certs/java/cacerts", keystore({certificate("a", 1, "A")}));
   scratch.write("upper/var/lib/mysql/ibdata1", "x");
+  scratch.write("upper/var/lib/mariadb/ibdata1", "x");
   scratch.write("upper/var/lib/postgresql/15/main/PG_VERSION", "15");
   scratch.write("upper/etc/postgresql/15/main/postgresql.conf", "x");
   normalise_layer(WorkTree(upper, {}, Owners::Flat));
@@ -146,6 +147,7 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
             keystore({certificate("a", 1735689600000, "A")}));
   EXPECT_TRUE(has("var/lib/mysql"));
   EXPECT_FALSE(has("var/lib/mysql/ibdata1"));
+  EXPECT_FALSE(has("var/lib/mariadb/ibdata1"));
   EXPECT_FALSE(has("var/lib/postgresql/15/main"));
   EXPECT_FALSE(has("etc/postgresql/15/main"));
 }
