@@ -237,6 +237,38 @@ TEST_F(CliSnapshot, ExportedArchiveIsABaseWithTheSameFiles) {
   EXPECT_TRUE(read("dev.tar") == read("back.tar"));
 }
 
+TEST_F(CliSnapshot, ExportedArchiveLeavesOutHoles) {
+  const std::uint64_t mib = 1024 * 1024;
+  const auto make = [&](const std::string& name, std::uint64_t size, const std::vector<std::uint64_t>& data) {
+    put(name, "");
+    for (const std::uint64_t at : data) {
+      std::fstream file(upper() / name);
+      file.seekp(static_cast<std::streamoff>(at));
+      file << "data";
+    }
+    fs::resize_file(upper() / name, size);
+  };
+  make("begins", 40 * mib, {0, 100, 3 * mib});
+  make("ends", 40 * mib + 4, {20 * mib - 2, 40 * mib});
+  make("nothing", 40 * mib, {});
+  make("short holes", 2 * mib, {0, mib / 2, mib, 3 * mib / 2});
+  put("zeros", std::string(5 * mib, '\0'));  // no hole, but the same bytes as one
+  karapace_ok({"export", "dev", "--output", "dev.tar"});
+  EXPECT_LT(fs::file_size(project() + "/dev.tar"), 3 * mib);
+  karapace_ok({"export", "dev", "--output", "directory"});
+  fs::create_directory(project() + "/out");
+  EXPECT_EQ(run_program("tar", {"-xf", project() + "/dev.tar", "-C", project() + "/out"}).err, "");
+  for (const char* name : {"begins", "ends", "nothing", "short holes", "zeros"}) {
+    EXPECT_TRUE(read(fmt::format("out/{}", name)) == read(fmt::format("directory/{}", name))) << name;
+    EXPECT_EQ(fs::file_size(project() + "/out/" + name), fs::file_size(upper() / name)) << name;
+  }
+  write("other.toml",
+        "manifest_version = 1\n[base]\nimage = \"rootfs:./dev.tar\"\n[runtime]\nbackend = \"namespace\"\n");
+  karapace_ok({"build", "other.toml", "--name", "other"});
+  karapace_ok({"export", "other", "--output", "back.tar"});
+  EXPECT_TRUE(read("dev.tar") == read("back.tar"));
+}
+
 TEST_F(CliSnapshot, ExportedArchiveOfReadableNamesIsPlainToGnuTar) {
   // Composed, decomposed, an equivalent sign (U+212B), a noncharacter: nothing is normalised.
   const std::vector<std::string> names = {"caf\u00e9", "cafe\u0301", "\u212b",

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
@@ -30,6 +31,9 @@ using store::IndexEntry;
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
 constexpr std::size_t kBuffer = 256 * 1024;
 constexpr std::uint64_t kProgressEvery = 256;
+constexpr std::uint64_t kHoleUnit = 64 * 1024;
+constexpr std::uint64_t kSmallestHole = 16 * kHoleUnit;
+constexpr std::size_t kMaxExtents = 10'000;
 
 timespec time_of(const IndexEntry& entry) {
   std::int64_t seconds = entry.mtime_ns / kNanoseconds;
@@ -47,23 +51,26 @@ UniqueFd open_content(const ExportSource& source, const IndexEntry& entry) {
   return open_beneath(source.objects, entry.content.hex(), kFlags);
 }
 
+std::string_view read_at(FdRef file, std::uint64_t at, std::span<char> buffer) {
+  ssize_t got = 0;
+  do got = ::pread(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at));
+  while (got < 0 && errno == EINTR);
+  if (got < 0) throw_errno("read");
+  return {buffer.data(), static_cast<std::size_t>(got)};
+}
+
 /// Hands the bytes on in pieces; exactly as many as the entry says.
 template <typename Sink>
-void read_content(const ExportSource& source, const IndexEntry& entry, const CancelToken& cancel,
-                  Sink&& sink) {
-  if (entry.size == 0) return;
-  const UniqueFd file = open_content(source, entry);
+void read_content(FdRef file, const IndexEntry& entry, const CancelToken& cancel, Sink&& sink) {
   std::string buffer(kBuffer, '\0');
-  for (std::uint64_t left = entry.size; left > 0;) {
+  for (std::uint64_t at = 0; at < entry.size;) {
     cancel.check();
-    ssize_t got = 0;
-    do got = ::read(file.get(), buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
-    while (got < 0 && errno == EINTR);
-    if (got < 0) throw_errno("read");
-    if (got == 0)
+    const std::uint64_t want = std::min<std::uint64_t>(entry.size - at, buffer.size());
+    const std::string_view bytes = read_at(file, at, std::span(buffer).first(want));
+    if (bytes.empty())
       throw Error(ErrorCode::Conflict, "it became shorter while it was read", "Stop what writes to it.");
-    sink(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
-    left -= static_cast<std::uint64_t>(got);
+    sink(bytes);
+    at += bytes.size();
   }
 }
 
@@ -71,6 +78,51 @@ void read_content(const ExportSource& source, const IndexEntry& entry, const Can
 void write_piece(FdRef file, std::string_view bytes) {
   if (bytes.find_first_not_of('\0') != std::string_view::npos) return write_all(file, bytes);
   if (::lseek(file.get(), static_cast<off_t>(bytes.size()), SEEK_CUR) < 0) throw_errno("leave a hole");
+}
+
+struct Extent {
+  std::uint64_t begin = 0;
+  std::uint64_t length = 0;
+};
+
+/// The first block of `file` at `at` or behind it that may hold something; its size if there is none.
+std::uint64_t skip_hole(FdRef file, std::uint64_t at, std::uint64_t size) {
+  const off_t data = ::lseek(file.get(), static_cast<off_t>(at), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? size : at;
+  return static_cast<std::uint64_t>(data) / kHoleUnit * kHoleUnit;
+}
+
+/// What is not in long runs of zeros; nothing if there are none. The bytes decide and not the file system:
+/// the same tree is the same archive.
+std::vector<Extent> find_data(FdRef file, std::uint64_t size, const CancelToken& cancel) {
+  if (size < kSmallestHole) return {};
+  std::string block(kHoleUnit, '\0');
+  std::vector<Extent> data;
+  std::uint64_t begin = 0;  // of data
+  std::uint64_t zeros = 0;  // where they begin, before `at`
+  const auto close = [&](std::uint64_t at) {
+    if (at - zeros < kSmallestHole) return false;
+    if (zeros > begin) data.push_back({begin, zeros - begin});
+    return true;
+  };
+  for (std::uint64_t at = 0; (at = skip_hole(file, at, size)) < size;) {
+    cancel.check();
+    const std::uint64_t end = std::min(at + kHoleUnit, size);
+    if (read_at(file, at, std::span(block).first(end - at)).find_first_not_of('\0') !=
+        std::string_view::npos) {
+      if (close(at)) begin = at;
+      zeros = end;
+    }
+    at = end;
+  }
+  if (begin == 0 && size - zeros < kSmallestHole) return {};
+  if (close(size)) {
+    if (data.empty()) data.push_back({size, 0});
+  } else {
+    data.push_back({begin, size - begin});
+  }
+  if (data.size() > kMaxExtents) data.clear();
+  return data;
 }
 
 template <typename Write>
@@ -122,16 +174,15 @@ class TarWriter {
       archive_entry_copy_hardlink(header.get(), entry.link_target.c_str());
       archive_entry_unset_size(header.get());
     }
-    check(archive_write_header(archive_.get(), header.get()));
-    if (entry.type == EntryType::Regular) {
-      read_content(source_, entry, cancel_, [&](std::string_view bytes) {
-        while (!bytes.empty()) {
-          const la_ssize_t put = archive_write_data(archive_.get(), bytes.data(), bytes.size());
-          if (put <= 0) fail();
-          bytes.remove_prefix(static_cast<std::size_t>(put));
-        }
-      });
+    const bool has_content = entry.type == EntryType::Regular && entry.size > 0;
+    const UniqueFd content = has_content ? open_content(source_, entry) : UniqueFd();
+    if (has_content) {
+      for (const auto& [begin, length] : find_data(content, entry.size, cancel_))
+        archive_entry_sparse_add_entry(header.get(), static_cast<la_int64_t>(begin),
+                                       static_cast<la_int64_t>(length));
     }
+    check(archive_write_header(archive_.get(), header.get()));
+    if (has_content) write_content(content, entry);
     if (entry.opaque) write_mark(entry.path.str() + "/.wh..wh..opq");
   }
 
@@ -147,6 +198,16 @@ class TarWriter {
     } while (written < 0 && errno == EINTR);
     if (written < 0) archive_set_error(archive, errno, "%s", ::strerrordesc_np(errno));
     return written;
+  }
+  /// libarchive takes the bytes of holes, too, and leaves them out.
+  void write_content(FdRef content, const IndexEntry& entry) const {
+    read_content(content, entry, cancel_, [&](std::string_view bytes) {
+      while (!bytes.empty()) {
+        const la_ssize_t put = archive_write_data(archive_.get(), bytes.data(), bytes.size());
+        if (put <= 0) fail();
+        bytes.remove_prefix(static_cast<std::size_t>(put));
+      }
+    });
   }
   [[noreturn]] void fail() const {
     const char* text = archive_error_string(archive_.get());
@@ -224,7 +285,9 @@ void export_to_directory(const ExportSource& source, FdRef target, Owners owners
         return writer.directory(path, attributes);
       case EntryType::Regular: {
         UniqueFd file = writer.begin_file(path);
-        read_content(source, entry, cancel, [&](std::string_view bytes) { write_piece(file, bytes); });
+        if (entry.size > 0)
+          read_content(open_content(source, entry), entry, cancel,
+                       [&](std::string_view bytes) { write_piece(file, bytes); });
         if (fault::injected("truncate") || ::ftruncate(file.get(), static_cast<off_t>(entry.size)) != 0)
           throw_errno("set the size");
         return writer.finish_file(path, std::move(file), attributes);
