@@ -113,6 +113,8 @@ class Build {
   void keep_local_archive();
   void download(const std::vector<remote::Download>& missing);
   [[nodiscard]] std::vector<LockedPackage> fetch_what_is_left_of(const std::vector<LockedPackage>& packages);
+  void refuse_older(const std::vector<LockedPackage>& locked,
+                    const std::vector<LockedPackage>& offered) const;
   [[nodiscard]] runtime::BuildContext context();
   /// Fetches what the layer is made of and builds it on what the lock says.
   [[nodiscard]] Digest make_layer(store::LayerKind kind, std::string* index_only = nullptr);

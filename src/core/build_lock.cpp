@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "build.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/schema/version_order.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
 
@@ -35,6 +37,25 @@ void drop_unused_repositories(LockFile& lock) {
 
 }  // namespace
 
+/// An index can be well signed and old: a mirror that fell behind, or somebody who repeats it to keep a fault
+/// from being mended. A lock knows what there was.
+void Build::refuse_older(const std::vector<LockedPackage>& locked,
+                         const std::vector<LockedPackage>& offered) const {
+  if (inputs_.old_lock->base_image != lock_.base_image) return;
+  const std::vector<OlderPackage> older = find_older(locked, offered);
+  if (older.empty()) return;
+  const auto& first = older.front();
+  const std::string more = older.size() > 1 ? fmt::format(" (and {} more)", older.size() - 1) : "";
+  throw Error(
+      ErrorCode::InvalidInput,
+      fmt::format("the repositories have {} {}, which is older than the {} of {}{}", printable(first.name),
+                  printable(first.now), printable(first.before), inputs_.lock_path, more),
+      fmt::format(
+          "an index may be out of date: try again later, or with another mirror; if the older version "
+          "is meant, remove {} and build",
+          inputs_.lock_path));
+}
+
 void Build::complete_lock() {
   lock_ = plan_.lock;
   progress_.part("base");
@@ -49,6 +70,7 @@ void Build::complete_lock() {
 void Build::resolve_base() {
   auto build = context();
   auto resolution = backend_->resolve_base(build);
+  if (inputs_.old_lock) refuse_older(inputs_.old_lock->base.packages, resolution.pin.packages);
   lock_.base = std::move(resolution.pin);
   merge_repositories(lock_.repositories, resolution.repositories);
   lock_.base_image_digest.clear();
@@ -65,6 +87,7 @@ void Build::resolve_packages() {
   auto build = context();
   auto resolution = backend_->resolve_packages(build, Digest::parse(lock_.base_image_digest), plan_.names,
                                                kept, lock_.repositories);
+  if (inputs_.old_lock) refuse_older(inputs_.old_lock->resolved_packages, resolution.packages);
   lock_.resolved_packages = std::move(resolution.packages);
   merge_repositories(lock_.repositories, resolution.repositories);
 }

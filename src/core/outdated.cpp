@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "build.hpp"
+#include "karapace/schema/version_order.hpp"
 
 namespace karapace::core {
 namespace {
@@ -38,8 +39,9 @@ void compare(std::string_view kind, const std::vector<LockedPackage>& locked,
   for (const auto& [key, pair] : both) {
     const auto& [old, now] = pair;
     if (old.sha256 == now.sha256 && old.version == now.version) continue;
+    const bool older = !find_older({old}, {now}).empty();
     found.push_back(
-        {std::string(kind), key.first, key.second, old.version, now.version, old.sha256, now.sha256});
+        {std::string(kind), key.first, key.second, old.version, now.version, old.sha256, now.sha256, older});
   }
 }
 

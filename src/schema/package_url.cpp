@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "karapace/schema/sbom.hpp"
+#include "karapace/schema/version_order.hpp"
 #include "sbom_parts.hpp"
 
 namespace karapace {
@@ -15,11 +16,11 @@ struct PackageType {
   std::string_view vendor;  // if the base does not say which distribution it is
 };
 
-PackageType type_of(std::string_view path) {
-  if (path.ends_with(".deb")) return {"deb", "debian"};
-  if (path.ends_with(".rpm")) return {"rpm", "fedora"};
-  if (path.find(".pkg.tar") != std::string_view::npos) return {"alpm", "arch"};
-  return {"generic", ""};
+PackageType type_of(const LockedPackage& package) {
+  const auto order = version_order_of(package);
+  if (!order) return {"generic", ""};
+  if (*order == VersionOrder::Deb) return {"deb", "debian"};
+  return *order == VersionOrder::Rpm ? PackageType{"rpm", "fedora"} : PackageType{"alpm", "arch"};
 }
 
 /// "debian/bookworm" -> "debian".
@@ -49,7 +50,7 @@ std::string percent_encode(std::string_view text, std::string_view also_plain) {
 }
 
 std::string package_url(const LockedPackage& package, const LockFile& lock) {
-  const PackageType type = type_of(package.path);
+  const PackageType type = type_of(package);
   std::string_view version = package.version;
   std::string qualifiers = fmt::format("arch={}", percent_encode(package.arch, ""));
   // The epoch of an rpm is a qualifier; that of a deb is part of the version.

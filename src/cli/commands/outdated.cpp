@@ -32,7 +32,8 @@ Json items_json(const std::vector<core::OutdatedItem>& items) {
                     {"locked", text_or_null(item.locked)},
                     {"available", text_or_null(item.available)},
                     {"locked_sha256", text_or_null(item.locked_sha256)},
-                    {"available_sha256", text_or_null(item.available_sha256)}});
+                    {"available_sha256", text_or_null(item.available_sha256)},
+                    {"older", item.older}});
   }
   return list;
 }
@@ -52,6 +53,7 @@ std::string table(const std::vector<core::OutdatedItem>& items) {
     std::string note;
     if (item.kind != "package") note = "  (base)";
     if (item.locked == item.available) note += "  (the same version with other content)";
+    if (item.older) note += "  (older: an index may be out of date)";
     text += fmt::format("{:<{}}  {:<{}}  {}{}\n", printable(item.name, kMaxText), names, shown(item.locked),
                         versions, shown(item.available), note);
   }

@@ -39,6 +39,12 @@ check_promises() {
   cmp -s karapace.lock old.lock || fail "taking the package out again is not the way back: $(diff old.lock karapace.lock)"
   expect_success karapace build --name it --update
   expect_equal "the version of libfoo after --update" "$libfoo_new" "$(locked version libfoo)"
+  # An index of yesterday is as well signed as today's.
+  cp karapace.lock new.lock
+  "publish_old_$manager"
+  refused "hello $hello_old, which is older than the $(locked version hello)" --update
+  cmp -s karapace.lock new.lock || fail "the lock went back"
+  "publish_new_$manager"
   check_refusals
   end_of_signing
 }

@@ -50,8 +50,10 @@ publish_rpms() {
 }
 publish_old() { publish_rpms {libfoo,hello,extra,never,unsigned}-1.0.rpm shell-5.rpm; }
 publish_new_rpm() { publish_rpms {libfoo,hello}-2.0.rpm {extra,never,unsigned}-1.0.rpm shell-5.rpm; }
+publish_old_dnf() { publish_old; }
 publish_new_dnf() { publish_new_rpm; }
 # openSUSE's own index has no other hashes.
+publish_old_zypper() { checksum=sha512 publish_old; }
 publish_new_zypper() { checksum=sha512 publish_new_rpm; }
 
 # An index that nobody signed.

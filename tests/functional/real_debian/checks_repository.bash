@@ -204,6 +204,46 @@ check_an_index_that_nobody_signed_is_refused() {
   stop_server
 }
 
+check_an_index_that_is_out_of_date_moves_no_lock_back() {
+  own_archive
+  new_package alpha 1 liba
+  new_package liba 1
+  new_package alpha 2 liba
+  new_package liba 2
+  new_package beta 1
+  index alpha_2 liba_2
+  serve_archive
+  own_manifest '"alpha"'
+  expect_success karapace build own.toml --name own
+  cp own.lock before.lock
+
+  # A mirror that fell behind, or somebody who repeats what the archive once signed.
+  index alpha_1 liba_1 beta_1
+  run_it karapace outdated own.toml
+  expect_contains "what outdated says" "out of date" "$output"
+  expect_contains "what outdated says to a program" '"older": true' "$(karapace outdated own.toml --json)"
+  local update
+  for update in --update --update=alpha; do
+    remember_store
+    run_it karapace build own.toml --name own "$update"
+    expect_equal "exit status with an older index ($errors)" 2 "$status"
+    expect_contains "the message" "alpha 1, which is older than the 2" "$errors"
+    expect_contains "the fix" "another mirror" "$errors"
+    cmp own.lock before.lock || fail "the lock went back"
+    expect_same_store "with an older index and $update"
+  done
+  # What is locked is no question of an index, and one more package moves nothing back.
+  own_manifest '"alpha", "beta"'
+  expect_success karapace build own.toml --name own
+  expect_equal "the lock with beta" "alpha 2 beta 1 liba 2 " "$(locked_versions)"
+  # Who means it says so.
+  rm own.lock
+  expect_success karapace build own.toml --name own
+  expect_equal "the lock made anew" "alpha 1 beta 1 liba 1 " "$(locked_versions)"
+  expect_success karapace destroy own --yes
+  stop_server
+}
+
 # with_script NAME_VERSION SCRIPT TEXT: a maintainer script for a package that new_package made.
 with_script() {
   printf '#!/bin/sh\nset -e\n%s\n' "$3" > "packages/$1/DEBIAN/$2"

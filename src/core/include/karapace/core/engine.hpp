@@ -88,6 +88,7 @@ struct OutdatedItem {
   std::string available;  // version; empty: it goes
   std::string locked_sha256;
   std::string available_sha256;
+  bool older = false;  // what is available is older than what is locked, and build --update would refuse it
 };
 struct OutdatedResult {
   std::string env_id;
