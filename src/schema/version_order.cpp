@@ -75,7 +75,7 @@ std::weak_ordering compare_deb(Text left, Text right) noexcept {
       right.remove_prefix(1);
     }
     const auto order = compare_numbers(take(left, is_digit), take(right, is_digit));
-    if (order != 0) return order;
+    if (std::is_neq(order)) return order;
   }
   return std::weak_ordering::equivalent;
 }
@@ -108,7 +108,7 @@ std::weak_ordering compare_rpm(Text left, Text right) noexcept {
         return left_caret ? std::weak_ordering::less : std::weak_ordering::greater;
     } else {
       if (left.empty() || right.empty()) return left.size() <=> right.size();
-      if (const auto order = compare_runs(left, right); order != 0) return order;
+      if (const auto order = compare_runs(left, right); std::is_neq(order)) return order;
       continue;
     }
     left.remove_prefix(1);
@@ -123,7 +123,7 @@ std::weak_ordering compare_alpm(Text left, Text right) noexcept {
     const auto right_gap = take(right, is_separator).size();
     if (left.empty() || right.empty()) break;
     if (left_gap != right_gap) return left_gap <=> right_gap;
-    if (const auto order = compare_runs(left, right); order != 0) return order;
+    if (const auto order = compare_runs(left, right); std::is_neq(order)) return order;
   }
   if (left.empty() && right.empty()) return std::weak_ordering::equivalent;
   const bool left_is_older = left.empty() ? !is_letter(right.front()) : is_letter(left.front());
@@ -149,8 +149,8 @@ std::weak_ordering compare_versions(std::string_view left, std::string_view righ
                                     VersionOrder order) noexcept {
   const Parts a = split(left);
   const Parts b = split(right);
-  if (const auto epochs = compare_numbers(a.epoch, b.epoch); epochs != 0) return epochs;
-  if (const auto versions = compare_part(a.version, b.version, order); versions != 0) return versions;
+  if (const auto epochs = compare_numbers(a.epoch, b.epoch); std::is_neq(epochs)) return epochs;
+  if (const auto versions = compare_part(a.version, b.version, order); std::is_neq(versions)) return versions;
   // Without a release an rpm or pacman's package stands for all of them.
   if (order != VersionOrder::Deb && (!a.has_release || !b.has_release)) return std::weak_ordering::equivalent;
   return compare_part(a.release, b.release, order);
@@ -166,7 +166,8 @@ std::vector<OlderPackage> find_older(const std::vector<LockedPackage>& before,
       const auto order = version_order_of(package);
       if (!order) continue;
       const LockedPackage*& best = found[{package.name, package.arch}];
-      if (best == nullptr || compare_versions(best->version, package.version, *order) < 0) best = &package;
+      if (best == nullptr || std::is_lt(compare_versions(best->version, package.version, *order)))
+        best = &package;
     }
     return found;
   };
@@ -175,7 +176,7 @@ std::vector<OlderPackage> find_older(const std::vector<LockedPackage>& before,
   for (const auto& [key, package] : newest(now)) {
     const auto was = old.find(key);
     if (was == old.end()) continue;
-    if (compare_versions(package->version, was->second->version, *version_order_of(*package)) < 0)
+    if (std::is_lt(compare_versions(package->version, was->second->version, *version_order_of(*package))))
       older.push_back({package->name, was->second->version, package->version});
   }
   return older;

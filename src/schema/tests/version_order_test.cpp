@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 #include <sstream>
 #include <string>
@@ -16,7 +17,16 @@ namespace {
 
 using enum VersionOrder;
 
-char sign(std::weak_ordering order) { return order < 0 ? '<' : order > 0 ? '>' : '='; }
+char sign(std::weak_ordering order) {
+  if (std::is_lt(order)) return '<';
+  return std::is_gt(order) ? '>' : '=';
+}
+
+/// As the tools of rpm and pacman say it.
+int number(std::weak_ordering order) {
+  if (std::is_lt(order)) return -1;
+  return std::is_gt(order) ? 1 : 0;
+}
 
 void expect_ascending(const std::vector<std::string>& versions, VersionOrder order) {
   for (std::size_t left = 0; left < versions.size(); ++left) {
@@ -78,7 +88,7 @@ RunResult run_tool(const std::string& name, const std::vector<std::string>& argu
 TEST(VersionOrder, IsThatOfDpkg) {
   for (const auto& [left, right] : random_pairs("01a.+~b")) {
     const char answer = sign(compare_versions(left, right, Deb));
-    const char* relation = answer == '<' ? "lt" : answer == '>' ? "gt" : "eq";
+    const char* relation = std::map<char, const char*>{{'<', "lt"}, {'>', "gt"}, {'=', "eq"}}.at(answer);
     EXPECT_EQ(0, run_tool("dpkg", {"--compare-versions", left, relation, right}).status)
         << left << ' ' << answer << ' ' << right;
   }
@@ -95,17 +105,13 @@ TEST(VersionOrder, IsThatOfRpm) {
   for (const auto& [left, right] : pairs) {
     int answer = 7;
     answers >> answer;
-    const auto order = compare_versions(left, right, Rpm);
-    EXPECT_EQ(answer, order < 0 ? -1 : order > 0 ? 1 : 0) << left << ' ' << right;
+    EXPECT_EQ(answer, number(compare_versions(left, right, Rpm))) << left << ' ' << right;
   }
 }
 
 TEST(VersionOrder, IsThatOfPacman) {
   for (const auto& [left, right] : random_pairs("01a.+_b")) {
-    const auto order = compare_versions(left, right, Alpm);
-    EXPECT_EQ(fmt::format("{}\n", order < 0   ? -1
-                                  : order > 0 ? 1
-                                              : 0),
+    EXPECT_EQ(fmt::format("{}\n", number(compare_versions(left, right, Alpm))),
               run_tool("vercmp", {left, right}).out)
         << left << ' ' << right;
   }
