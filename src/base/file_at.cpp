@@ -44,8 +44,11 @@ std::optional<UniqueFd> try_open_resolved(FdRef dir, const std::string& path, in
   throw Error(ErrorCode::InvalidInput, fmt::format("{} is larger than {} bytes", what, limit));
 }
 
-/// `expected` only says how much to make room for at first.
-std::string read_to_end(FdRef fd, std::size_t limit, std::size_t expected) {
+enum class Source : std::uint8_t { File, Stream };
+
+/// `expected` only says how much to make room for at first. A file of that size has ended there, as a read
+/// that gives less than it was asked for says; a stream may still go on.
+std::string read_to_end(FdRef fd, std::size_t limit, std::size_t expected, Source source) {
   // One byte above what is expected tells "all" from "more" without room for a whole chunk, and one above the
   // limit "more" from "exactly".
   std::string content(std::min(expected, limit) + 1, '\0');
@@ -59,6 +62,7 @@ std::string read_to_end(FdRef fd, std::size_t limit, std::size_t expected) {
     if (got == 0) break;
     used += static_cast<std::size_t>(got);
     if (used > limit) too_large("the input", limit);
+    if (source == Source::File && used == expected) break;
   }
   content.resize(used);
   if (content.capacity() > 2 * used) content.shrink_to_fit();
@@ -71,8 +75,9 @@ std::string read_regular(FdRef file, const std::string& path, std::size_t limit)
     throw Error(ErrorCode::InvalidInput, fmt::format("\"{}\" is not a regular file", printable(path)));
   if (static_cast<std::uint64_t>(info.st_size) > limit)
     too_large(fmt::format("\"{}\"", printable(path)), limit);
-  return with_context([&] { return describe("read", path); },
-                      [&] { return read_to_end(file, limit, static_cast<std::size_t>(info.st_size)); });
+  return with_context(
+      [&] { return describe("read", path); },
+      [&] { return read_to_end(file, limit, static_cast<std::size_t>(info.st_size), Source::File); });
 }
 
 // O_NOCTTY and O_NONBLOCK: whatever lies there instead of a file must not block us or become our terminal.
@@ -173,7 +178,9 @@ std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path, 
   return read_regular(*file, path, limit);
 }
 
-std::string read_all(FdRef fd, std::size_t limit) { return read_to_end(fd, limit, 64 * 1024); }
+std::string read_all(FdRef fd, std::size_t limit) {
+  return read_to_end(fd, limit, 64 * 1024, Source::Stream);
+}
 
 void write_all(FdRef fd, std::string_view content) {
   while (!content.empty()) {

@@ -100,6 +100,9 @@ std::optional<FileLock> lock_out_sessions(const store::StoreLayout& store, const
 
 SessionStatus session_status(const store::StoreLayout& store, const std::string& env_id) {
   try {
+    // Most environments have no session, and a list asks for all of them.
+    store::check_env_id(env_id);
+    if (!try_open_beneath(store.root(), "env/" + env_id + "/run/holder", O_PATH)) return {};
     const auto directory = find_run_directory(store, env_id);
     if (!directory) return {};
     const auto holder = find_holder(*directory);
