@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "karapace/base/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -97,6 +99,10 @@ std::string printable(std::string_view text, std::size_t limit) {
     text.remove_prefix(bytes);
   }
   return out;
+}
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
 }  // namespace karapace

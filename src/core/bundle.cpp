@@ -121,7 +121,7 @@ BundleResult Engine::export_bundle(const std::string& manifest_path, const std::
   result.path = absolute_path(output);
   result.files = header.files.size();
   result.bytes = total_size(header.files);
-  impl_->progress.step("export", fmt::format("{} files", result.files));
+  impl_->progress.step("export", counted(result.files, "file"));
   write_new_file(result.path, [&](FdRef file) {
     write_all(file, encode_bundle_header(header));
     if (!header.files.empty()) {
@@ -155,7 +155,7 @@ BundleResult Engine::import_bundle(const std::string& path, const BundleImportOp
       names.push_back(each.sha256);
       if (!packages.contains(each.sha256)) ++result.added_files;
     }
-    impl_->progress.step("import", fmt::format("{} files", result.files));
+    impl_->progress.step("import", counted(result.files, "file"));
     if (!names.empty()) {
       // All of them are read and checked before the first one gets a name that others find.
       runtime::TreeWorker(layout, Ownership::Flat)

@@ -5,6 +5,7 @@
 
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/prerequisites.hpp"
 
@@ -109,7 +110,7 @@ DoctorReport Engine::doctor() {
     const auto environments = list();
     report.checks.push_back(
         {"environments", environments.bad.empty() ? "pass" : "fail",
-         environments.bad.empty() ? fmt::format("{} environments", environments.environments.size())
+         environments.bad.empty() ? counted(environments.environments.size(), "environment")
                                   : fmt::format("{} records cannot be read", environments.bad.size()),
          environments.bad.empty() ? "" : "karapace verify-store names them; nothing deletes them"});
     check_disk(report, layout);

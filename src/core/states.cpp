@@ -11,6 +11,7 @@
 #include <set>
 
 #include "impl.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/store/gc.hpp"
 #include "karapace/store/snapshot_log.hpp"
@@ -115,8 +116,7 @@ StateChange Engine::archive(const EnvironmentView& environment) {
 StateChange Engine::unarchive(const EnvironmentView& environment) {
   return change_state(*impl_, environment, "unarchive", store::EnvState::Archived, store::EnvState::Built,
                       [&](const store::EnvRecord& record) {
-                        impl_->progress.step("lay out",
-                                             fmt::format("{} layers", store::layer_stack(record).size()));
+                        impl_->progress.step("lay out", counted(store::layer_stack(record).size(), "layer"));
                         impl_->ensure_trees(store::layer_stack(record), record.ownership);
                       });
 }

@@ -103,8 +103,7 @@ FetchReport fetch_all(const store::StoreLayout& layout, const std::vector<Downlo
   ensure_directory_at(layout.store(), "packages");
   const UniqueFd parts = open_directory(layout.store(), "downloads");
   const UniqueFd present = open_directory(layout.store(), "packages");
-  progress.step("download",
-                fmt::format("{} file{}", request.files.size(), request.files.size() == 1 ? "" : "s"));
+  progress.step("download", counted(request.files.size(), "file"));
   FetchOutcome outcome = run_fetch_program(fetch_program, request, parts, present, progress, cancel);
   report.bytes = outcome.result.received;
   report.fetched = outcome.verified.size();

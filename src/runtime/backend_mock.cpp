@@ -10,6 +10,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/store/index_stream.hpp"
 #include "karapace/store/layer.hpp"
 
@@ -101,7 +102,7 @@ class MockBackend : public Backend {
                                                    const std::vector<std::string>& names,
                                                    const std::vector<LockedPackage>& /*locked*/,
                                                    const std::vector<Repository>& repositories) override {
-    context.progress.step("resolve", fmt::format("{} packages", names.size()));
+    context.progress.step("resolve", counted(names.size(), "package"));
     PackageResolution resolution;
     resolution.repositories = repositories;
     std::vector<std::string> unknown;
@@ -140,7 +141,7 @@ class MockBackend : public Backend {
 
   [[nodiscard]] Digest build_dependencies(BuildContext& context, const Digest& /*base_layer*/,
                                           const std::vector<LockedPackage>& packages) override {
-    context.progress.step("install", fmt::format("{} packages", packages.size()));
+    context.progress.step("install", counted(packages.size(), "package"));
     std::vector<MockFile> files;
     for (const LockedPackage& package : packages) {
       const bool changes = package.name.starts_with(kChangingPrefix);

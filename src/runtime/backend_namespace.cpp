@@ -8,6 +8,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/store/object_store.hpp"
 #include "packages/package_files.hpp"
@@ -135,7 +136,7 @@ class NamespaceBackend : public Backend {
                                                    const std::vector<Repository>& repositories) override {
     const ImageReference image =
         parse_image(context.manifest.base_image, context.manifest_directory, BaseProvider::Tar);
-    context.progress.step("resolve", fmt::format("{} packages", names.size()));
+    context.progress.step("resolve", counted(names.size(), "package"));
     return find_package_manager(context, base_layer, image)
         ->resolve(context, {.image = image,
                             .base_layer = base_layer,

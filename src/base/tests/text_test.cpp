@@ -46,5 +46,11 @@ TEST(Printable, NeverExceedsItsLimitAndMarksTheCut) {
   EXPECT_TRUE(is_utf8(printable("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", 10)));
 }
 
+TEST(Counted, OneIsNoPlural) {
+  EXPECT_EQ("0 files", counted(0, "file"));
+  EXPECT_EQ("1 file", counted(1, "file"));
+  EXPECT_EQ("2 files", counted(2, "file"));
+}
+
 }  // namespace
 }  // namespace karapace

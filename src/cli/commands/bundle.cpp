@@ -6,6 +6,7 @@
 #include "commands/commands.hpp"
 #include "context.hpp"
 #include "exit_code.hpp"
+#include "karapace/base/text.hpp"
 #include "output.hpp"
 #include "progress_renderer.hpp"
 #include "size_text.hpp"
@@ -53,11 +54,11 @@ int run_bundle(const Invocation& invocation) {
   if (invocation.json()) {
     print_json(result_json(result, exporting));
   } else if (exporting) {
-    write_stdout(fmt::format("{}: {} files, {}\n", printable(result.path, kMaxPath), result.files,
+    write_stdout(fmt::format("{}: {}, {}\n", printable(result.path, kMaxPath), counted(result.files, "file"),
                              size_text(result.bytes)));
   } else {
     write_stdout(
-        fmt::format("{} files are in the store, {} of them new\n", result.files, result.added_files));
+        fmt::format("{} in the store, {} of them new\n", counted(result.files, "file"), result.added_files));
   }
   return kSuccess;
 }

@@ -6,6 +6,7 @@
 #include "commands/commands.hpp"
 #include "context.hpp"
 #include "exit_code.hpp"
+#include "karapace/base/text.hpp"
 #include "output.hpp"
 #include "progress_renderer.hpp"
 #include "size_text.hpp"
@@ -29,8 +30,9 @@ int run_fetch(const Invocation& invocation) {
                                 {"downloaded_files", result.downloaded_files},
                                 {"downloaded_bytes", result.downloaded_bytes}}));
   } else {
-    std::string text = fmt::format("{} files in the store, {} of them downloaded now ({})\n", result.files,
-                                   result.downloaded_files, size_text(result.downloaded_bytes));
+    std::string text =
+        fmt::format("{} in the store, {} of them downloaded now ({})\n", counted(result.files, "file"),
+                    result.downloaded_files, size_text(result.downloaded_bytes));
     if (result.lock_changed) text += fmt::format("lock: {}\n", printable(result.lock_path, 4096));
     write_stdout(text);
   }

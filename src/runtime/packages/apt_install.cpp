@@ -11,6 +11,7 @@
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
 #include "packages/step_output.hpp"
@@ -107,9 +108,9 @@ class AptManager : public PackageManager {
   void install_files(BaseSystem& system, const std::vector<LockedPackage>& packages,
                      const std::vector<std::string>& paths) override {
     DpkgProgress progress(system.context().progress, packages.size());
-    system.context().progress.step("unpack", fmt::format("{} packages", packages.size()));
+    system.context().progress.step("unpack", counted(packages.size(), "package"));
     unpack(system, progress, paths);
-    system.context().progress.step("configure", fmt::format("{} packages", packages.size()));
+    system.context().progress.step("configure", counted(packages.size(), "package"));
     require(system, "dpkg cannot configure the packages",
             step(system, progress, dpkg({"--configure", "--pending"})));
   }

@@ -258,7 +258,7 @@ class Resolver {
     if (wanted.empty()) return;
     KARAPACE_ASSERT(context_.fetch != nullptr);
     context_.fetch(artefacts_of(wanted, resolution.repositories, mirrors_));
-    context_.progress.step("signatures", fmt::format("{} packages", wanted.size()));
+    context_.progress.step("signatures", counted(wanted.size(), "package"));
     make_directory_at(context_.operation.staging(), std::string(kSigned), 0755);
     const UniqueFd directory = open_directory(context_.operation.staging(), std::string(kSigned));
     const store::PackageStore files(context_.store);
@@ -304,7 +304,7 @@ class PacmanManager : public PackageManager {
 
   void install_files(BaseSystem& system, const std::vector<LockedPackage>& packages,
                      const std::vector<std::string>& paths) override {
-    system.context().progress.step("install", fmt::format("{} packages", packages.size()));
+    system.context().progress.step("install", counted(packages.size(), "package"));
     // Who signed them was looked at when they were locked, by their hash.
     std::vector<Section> sections = configuration(system);
     sections.resize(1);

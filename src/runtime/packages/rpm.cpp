@@ -56,7 +56,7 @@ void rebuild_database(BaseSystem& system) {
 
 void RpmManager::install_files(BaseSystem& system, const std::vector<LockedPackage>& packages,
                                const std::vector<std::string>& paths) {
-  system.context().progress.step("install", fmt::format("{} packages", packages.size()));
+  system.context().progress.step("install", counted(packages.size(), "package"));
   // Who signed them was looked at when they were locked, by their hash.
   std::vector<std::string> argv = {"rpm", "-U", "--nosignature", "--oldpackage", "--"};
   argv.insert(argv.end(), paths.begin(), paths.end());
@@ -169,7 +169,7 @@ void fetch_and_check(BuildContext& context, const Digest& base_layer,
   if (fetched.empty()) return;
   KARAPACE_ASSERT(context.fetch != nullptr);
   context.fetch(artefacts_of(fetched, repositories, mirrors));
-  context.progress.step("signatures", fmt::format("{} packages", fetched.size()));
+  context.progress.step("signatures", counted(fetched.size(), "package"));
   std::size_t number = 0;
   for (const SignedPackages& packages : wanted) {
     if (packages.packages.empty()) continue;

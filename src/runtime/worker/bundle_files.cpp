@@ -80,11 +80,13 @@ void read_bundle_files(FdRef bundle, std::uint64_t offset, const std::vector<Bun
     UniqueFd to = open_beneath(target, file.sha256, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     const auto found = copier.copy(bundle, offset, file.size, to);
     if (!found)
-      throw Error(ErrorCode::InvalidInput, fmt::format("the bundle ends within {}", printable(file.label)));
+      throw Error(ErrorCode::InvalidInput, fmt::format("the bundle ends within {}", printable(file.label)),
+                  "Copy the bundle again: it is not whole.");
     if (*found != file.sha256) {
       throw Error(ErrorCode::InvalidInput,
                   fmt::format("{} in the bundle is not what the lock names: sha256 {} expected, {} found",
-                              printable(file.label), file.sha256, *found));
+                              printable(file.label), file.sha256, *found),
+                  "Copy the bundle again, or export it again where it came from.");
     }
     to.close();
     offset += file.size;

@@ -12,5 +12,7 @@ namespace karapace {
 /// `text` for a terminal or log: control characters, direction overrides and invalid UTF-8 as \xNN, at most
 /// `limit` bytes; "..." at the end tells that something was left out.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
+/// "1 file", "3 files": `noun` takes an "s" unless there is one.
+[[nodiscard]] std::string counted(std::size_t count, std::string_view noun);
 
 }  // namespace karapace
