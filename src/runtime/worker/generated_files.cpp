@@ -69,13 +69,6 @@ std::string jks_digest(std::string_view data) {
 
 // --- TeX
 
-void rewrite(const WorkTree& tree, const std::string& path, std::string_view content) {
-  tree.truncate(path);  // owner and mode stay
-  UniqueFd file = open_beneath(tree.fd(), path, O_WRONLY | O_NOFOLLOW);
-  write_all(file, content);
-  file.close();
-}
-
 std::vector<DirectoryEntry> entries_of(const WorkTree& tree, const std::string& path) {
   const auto info = tree.find(path);
   if (!info || !S_ISDIR(info->st_mode)) return {};
@@ -88,7 +81,7 @@ void rewrite_if(const WorkTree& tree, const std::string& path, Function&& normal
   if (!info || !S_ISREG(info->st_mode) || static_cast<std::size_t>(info->st_size) > kMaxFile) return;
   const std::string before = read_file_at(tree.fd(), path, kMaxFile);
   const std::optional<std::string> after = normalise(before);
-  if (after && *after != before) rewrite(tree, path, *after);
+  if (after && *after != before) tree.rewrite(path, *after);
 }
 
 /// tex-common's lists of fonts and formats, which are the files of packages one after the other.
@@ -139,15 +132,6 @@ void normalise_tex(const WorkTree& tree) {
         return !is_ours || tree.find(full) || tree.find_below(full);
       });
     });
-  }
-}
-
-/// A new cluster has a number of its own and the time of its birth, in hundreds of files.
-void remove_databases(const WorkTree& tree) {
-  for (const char* top : {"var/lib/mysql", "var/lib/mariadb"}) tree.empty_directory(top);
-  for (const char* top : {"var/lib/postgresql", "etc/postgresql"}) {
-    for (const DirectoryEntry& version : entries_of(tree, top))
-      tree.empty_directory(std::string(top) + "/" + version.name);
   }
 }
 
@@ -265,7 +249,6 @@ void normalise_generated_files(const WorkTree& tree) {
   rewrite_if(tree, "etc/ssl/certs/java/cacerts", normalise_java_keystore);
   rewrite_if(tree, "etc/gitconfig", normalise_lfs_filter);
   normalise_tex(tree);
-  remove_databases(tree);
 }
 
 }  // namespace karapace::worker

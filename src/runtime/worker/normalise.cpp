@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 
-#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -13,51 +12,12 @@
 #include "karapace/base/xattr.hpp"
 #include "karapace/store/layer.hpp"
 #include "worker/generated_files.hpp"
+#include "worker/known_files.hpp"
 
 namespace karapace::worker {
 namespace {
 
 constexpr std::string_view kOpaque = "user.overlay.opaque";
-
-// Caches, backups and machine identities: made anew where they are needed.
-constexpr std::array<std::string_view, 11> kRemoved = {
-    "var/cache/ldconfig/aux-cache",
-    "var/cache/apt/pkgcache.bin",
-    "var/cache/apt/srcpkgcache.bin",
-    "var/lib/systemd/random-seed",
-    "var/lib/dbus/machine-id",
-    "etc/.updated",
-    "var/.updated",
-    "var/log/bootstrap.log",
-    "var/log/dpkg.log",
-    "var/log/alternatives.log",
-    "var/log/apt",
-};
-
-// Secrets must never be shared by everybody who has the lock; the rest holds random bytes or depends on the
-// order of readdir.
-constexpr std::array<std::string_view, 6> kSecretOrRandom = {
-    "etc/ssl/private/ssl-cert-snakeoil.key",
-    "etc/ssl/certs/ssl-cert-snakeoil.pem",
-    "etc/aliases.cdb",
-    "etc/aliases.db",
-    "usr/share/info/dir",
-    "usr/share/info/dir.old",
-};
-
-constexpr std::array<std::string_view, 11> kEmptied = {
-    "var/cache/apt/archives",
-    "var/lib/apt/lists",
-    "var/lib/dpkg/updates",
-    "var/cache/man",
-    "var/cache/fontconfig",
-    "run",
-    "tmp",
-    "var/tmp",
-    "dev",
-    "proc",
-    "sys",
-};
 
 using Visit = std::function<void(const std::string& name, const std::string& path)>;
 
@@ -66,13 +26,6 @@ void for_each_entry(const WorkTree& tree, const std::string& directory, const Vi
   if (!info || !S_ISDIR(info->st_mode)) return;
   const UniqueFd opened = open_directory(tree.fd(), directory);
   for (const DirectoryEntry& entry : list_directory(opened)) visit(entry.name, directory + "/" + entry.name);
-}
-
-void remove_matching(const WorkTree& tree, const std::string& directory, std::string_view prefix,
-                     std::string_view suffix) {
-  for_each_entry(tree, directory, [&](const std::string& name, const std::string& path) {
-    if (name.starts_with(prefix) && name.ends_with(suffix)) tree.remove(path);
-  });
 }
 
 // "etc/ssl/certs/<hash>.0" beside the certificate it points to.
@@ -113,13 +66,8 @@ void quiet_logs(const WorkTree& tree) {
 }
 
 void normalise_common(const WorkTree& tree) {
-  for (const auto path : kRemoved) tree.remove(std::string(path));
   remove_links_to(tree, "etc/ssl/certs", "ssl-cert-snakeoil.pem");
-  for (const auto path : kSecretOrRandom) tree.remove(std::string(path));
-  remove_matching(tree, "etc/ssh", "ssh_host_", "");
-  remove_matching(tree, "var/lib/dpkg", "", "-old");
-  remove_matching(tree, "var/cache/debconf", "", "-old");
-  for (const auto path : kEmptied) tree.empty_directory(std::string(path), "partial");
+  clean_known_files(tree);
   quiet_logs(tree);
   reveal_or_truncate(tree, "etc/machine-id");
 }

@@ -86,6 +86,13 @@ void WorkTree::copy_attributes(FdRef directory, const struct stat& from) const {
     throw_errno("give a directory its mode");
 }
 
+void WorkTree::rewrite(const std::string& path, std::string_view content) const {
+  truncate(path);
+  UniqueFd file = open_beneath(tree_, path, O_WRONLY | O_NOFOLLOW);
+  write_all(file, content);
+  file.close();
+}
+
 void WorkTree::ensure_parents(const std::string& path) const {
   for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
     const std::string parent = path.substr(0, slash);

@@ -33,6 +33,8 @@ class WorkTree {
   void empty_directory(const std::string& path, std::string_view keep = {}) const;
   /// Cuts a regular file to no bytes; owner and mode stay.
   void truncate(const std::string& path) const;
+  /// Replaces the content of a regular file; owner and mode stay.
+  void rewrite(const std::string& path, std::string_view content) const;
   /// Creates the directories above `path` that are missing, with mode and owner of those below or 0755.
   void ensure_parents(const std::string& path) const;
   /// Replaces whatever is at `path` by a regular file of root's.

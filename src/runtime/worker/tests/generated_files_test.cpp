@@ -129,10 +129,6 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   scratch.write("upper/var/lib/texmf/fmtutil.cnf-TEXLIVEDIST", "###\nmpost\nlatex\n");
   scratch.write("upper/etc/gitconfig", "[filter \"lfs\"]\n\tsmudge = b\n\tclean = a\n");
   scratch.write("upper/etc/ssl/certs/java/cacerts", keystore({certificate("a", 1, "A")}));
-  scratch.write("upper/var/lib/mysql/ibdata1", "x");
-  scratch.write("upper/var/lib/mariadb/ibdata1", "x");
-  scratch.write("upper/var/lib/postgresql/15/main/PG_VERSION", "15");
-  scratch.write("upper/etc/postgresql/15/main/postgresql.conf", "x");
   normalise_layer(WorkTree(upper, {}, Owners::Flat));
   const auto has = [&](const std::string& path) { return find_beneath(upper, path).has_value(); };
   EXPECT_FALSE(has("var/lib/texmf/web2c/luatex/luatex.fmt"));
@@ -145,11 +141,6 @@ TEST(GeneratedFiles, WhatScriptsMakeByChanceIsBroughtIntoFormOrGoes) {
   EXPECT_EQ(read_file_at(upper, "etc/gitconfig", 1000), "[filter \"lfs\"]\n\tclean = a\n\tsmudge = b\n");
   EXPECT_EQ(read_file_at(upper, "etc/ssl/certs/java/cacerts", 1000),
             keystore({certificate("a", 1735689600000, "A")}));
-  EXPECT_TRUE(has("var/lib/mysql"));
-  EXPECT_FALSE(has("var/lib/mysql/ibdata1"));
-  EXPECT_FALSE(has("var/lib/mariadb/ibdata1"));
-  EXPECT_FALSE(has("var/lib/postgresql/15/main"));
-  EXPECT_FALSE(has("etc/postgresql/15/main"));
 }
 
 }  // namespace
