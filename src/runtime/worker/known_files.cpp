@@ -35,6 +35,9 @@ constexpr std::array kRemoved = std::to_array<Pattern>({
     "etc/bind/rndc.key",
     "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "etc/ssl/private/ssl-cert-snakeoil.key",
+    "etc/tripwire/*.key",
+    "etc/tripwire/tw.cfg",  // these two are signed with the keys
+    "etc/tripwire/tw.pol",
     "etc/varnish/secret",
     "var/lib/rabbitmq/.erlang.cookie",
     // Random bytes, or the order of a directory.
@@ -42,6 +45,9 @@ constexpr std::array kRemoved = std::to_array<Pattern>({
     "etc/aliases.db",
     "usr/share/info/dir",
     "usr/share/info/dir.old",
+    // What knows times and inodes: etckeeper's history of /etc, rkhunter's list of files.
+    "etc/.git",
+    "var/lib/rkhunter/db/rkhunter.dat",
 });
 
 constexpr std::array kEmptied = std::to_array<Pattern>({

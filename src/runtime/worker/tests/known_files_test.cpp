@@ -56,7 +56,8 @@ TEST_F(KnownFiles, OfTheFirstLineThatFitsTheEndIsCut) {
 
 TEST_F(KnownFiles, SecretsThatScriptsMakeAreInNoLayer) {
   for (const char* path : {"etc/bind/rndc.key", "etc/varnish/secret", "var/lib/rabbitmq/.erlang.cookie",
-                           "etc/ssh/ssh_host_rsa_key", "etc/ssl/private/ssl-cert-snakeoil.key"})
+                           "etc/ssh/ssh_host_rsa_key", "etc/ssl/private/ssl-cert-snakeoil.key",
+                           "etc/tripwire/karapace-local.key"})
     put(path);
   put("etc/bind/named.conf");
   clean_known_files(tree());
@@ -65,6 +66,7 @@ TEST_F(KnownFiles, SecretsThatScriptsMakeAreInNoLayer) {
   EXPECT_FALSE(has("var/lib/rabbitmq/.erlang.cookie"));
   EXPECT_FALSE(has("etc/ssh/ssh_host_rsa_key"));
   EXPECT_FALSE(has("etc/ssl/private/ssl-cert-snakeoil.key"));
+  EXPECT_FALSE(has("etc/tripwire/karapace-local.key"));
   EXPECT_TRUE(has("etc/bind/named.conf"));
 }
 
