@@ -69,6 +69,8 @@ constexpr std::array kEmptied = std::to_array<Pattern>({
     "var/lib/mariadb",
     "var/lib/mysql",
     "var/lib/postgresql/*",
+    // A ring of keys tells when they came; sa-update brings it again.
+    "var/lib/spamassassin/sa-update-keys",
     // ConTeXt's, with dates and in random order; it makes them again when it is first used.
     "var/lib/texmf/luatex-cache",
 });

@@ -91,17 +91,19 @@ void fix_pacman_dates(const WorkTree& tree) {
 
 // dpkg makes directories under another name and renames them, and overlayfs marks those opaque. The mark
 // means something only where a lower tree has a directory to hide; whether it is there otherwise depends on
-// the order of operations.
-void drop_needless_opaque_marks(const WorkTree& tree) {
+// the order of operations. A socket is nothing without the process that listened on it (gpg-agent, started by
+// a script), and a layer cannot hold one.
+void drop_sockets_and_needless_marks(const WorkTree& tree) {
   std::vector<std::string> pending = {std::string()};
   while (!pending.empty()) {
     const std::string directory = std::move(pending.back());
     pending.pop_back();
     const UniqueFd opened = directory.empty() ? duplicate(tree.fd()) : open_directory(tree.fd(), directory);
     for (const DirectoryEntry& entry : list_directory(opened)) {
-      if (entry.type != DT_DIR && entry.type != DT_UNKNOWN) continue;
+      if (entry.type != DT_DIR && entry.type != DT_SOCK && entry.type != DT_UNKNOWN) continue;
       std::string path = directory.empty() ? entry.name : directory + "/" + entry.name;
       const auto info = tree.find(path);
+      if (info && S_ISSOCK(info->st_mode)) tree.remove(path);
       if (!info || !S_ISDIR(info->st_mode)) continue;
       const auto below = tree.find_below(path);
       if (!below || !S_ISDIR(below->st_mode)) remove_xattr(opened, entry.name, std::string(kOpaque));
@@ -132,7 +134,7 @@ void normalise_layer(const WorkTree& tree) {
       info && S_ISREG(info->st_mode) && read_file_at(tree.fd(), kPolicyPath, 1024 * 1024) == kPolicyRcD) {
     tree.remove(kPolicyPath);
   }
-  drop_needless_opaque_marks(tree);
+  drop_sockets_and_needless_marks(tree);
   tree.adopt_root_attributes();
 }
 

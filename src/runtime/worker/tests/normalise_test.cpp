@@ -114,6 +114,14 @@ TEST_F(NormaliseLayer, OpaqueMarkStaysOnlyWhereItHidesADirectory) {
   EXPECT_TRUE(list_xattrs(upper_, "opt/file").empty());
 }
 
+TEST_F(NormaliseLayer, SocketsThatScriptsLeaveGo) {
+  upper("var/lib/spamassassin/keys/kept", "x");
+  ASSERT_EQ(0, ::mknodat(upper_.get(), "var/lib/spamassassin/keys/S.gpg-agent", S_IFSOCK | 0600, 0));
+  run();
+  EXPECT_FALSE(has("var/lib/spamassassin/keys/S.gpg-agent"));
+  EXPECT_TRUE(has("var/lib/spamassassin/keys/kept"));
+}
+
 TEST_F(NormaliseLayer, RootDirectoryLooksLikeTheBases) {
   ASSERT_EQ(::fchmod(upper_.get(), 0700), 0);
   ASSERT_EQ(::fchmod(base_.get(), 0755), 0);
