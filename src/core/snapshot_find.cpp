@@ -18,7 +18,10 @@ constexpr std::size_t kShortId = 12;
 store::SnapshotRecord find_snapshot(const store::StoreLayout& layout, const store::EnvRecord& record,
                                     std::string_view reference) {
   const store::SnapshotLog log(layout);
-  const store::SnapshotList list = log.read(record.env_id, store::Stacks::Skip);
+  store::SnapshotList list;
+  // The common case, which must not take longer because there are many others.
+  if (reference.size() >= kMinPrefix) list = log.with_id(record.env_id, reference);
+  if (list.snapshots.empty()) list = log.read(record.env_id, store::Stacks::Skip);
   const std::vector<store::SnapshotRecord>& all = list.snapshots;
   const auto whole = [&](std::size_t index) {
     std::optional<store::SnapshotRecord> found = log.whole(record.env_id, list, index);

@@ -26,6 +26,7 @@ namespace {
 
 constexpr const char* kDirectory = "snapshots";
 constexpr std::size_t kMaxFile = 64 * 1024 * 1024;
+constexpr std::string_view kBegin = "{\"id\":\"";  // of a line
 
 std::optional<UniqueFd> open_directory_of_logs(const StoreLayout& layout) {
   return try_open_beneath(layout.store(), kDirectory, O_RDONLY | O_DIRECTORY);
@@ -45,9 +46,10 @@ void cut(FdRef file, std::size_t size) {
 }
 
 struct Line {
-  std::string_view text;  // without its newline; only while it is visited
-  std::size_t begin = 0;  // in the file
-  std::size_t end = 0;    // position of what closes it
+  std::string_view text;   // without its newline; only while it is visited
+  std::size_t begin = 0;   // in the file
+  std::size_t end = 0;     // position of what closes it
+  std::size_t number = 0;  // from 1
   std::optional<SnapshotRecord> snapshot;
   std::string fault;   // if there is no snapshot
   bool closed = true;  // by a newline, as opposed to a byte that should be one
@@ -55,8 +57,15 @@ struct Line {
 
 using LineVisitor = std::function<void(Line&)>;
 
+/// What of a file is looked at.
+struct Wanted {
+  Stacks stacks = Stacks::Read;
+  std::string text;  // lines without it are passed over: checking a line costs more than searching it
+};
+
 Line parse_line(std::string_view text, std::size_t offset, Stacks stacks) {
-  Line line{.text = text, .begin = offset, .end = offset + text.size(), .snapshot = {}, .fault = {}};
+  Line line{
+      .text = text, .begin = offset, .end = offset + text.size(), .number = 0, .snapshot = {}, .fault = {}};
   try {
     line.snapshot = parse_snapshot_line(text, "its text", stacks);
   } catch (const CorruptError& error) {
@@ -68,7 +77,6 @@ Line parse_line(std::string_view text, std::size_t offset, Stacks stacks) {
 /// What stands between two newlines. A line whose newline became something else is still whole, and so is
 /// what follows it.
 void visit_lines(std::string_view text, std::size_t offset, Stacks stacks, const LineVisitor& visit) {
-  constexpr std::string_view kBegin = "{\"id\":\"";
   Line whole = parse_line(text, offset, stacks);
   std::size_t begin = 0;
   for (std::size_t next = 0; !whole.snapshot;) {
@@ -103,9 +111,15 @@ std::size_t read_at(FdRef file, std::span<char> into, std::size_t offset) {
 }
 
 /// A piece of the file in memory at a time. Returns the size of the file.
-std::size_t visit_file(FdRef file, const std::string& env_id, Stacks stacks, const LineVisitor& visit) {
+std::size_t visit_file(FdRef file, const std::string& env_id, const Wanted& wanted,
+                       const LineVisitor& visit) {
   if (!S_ISREG(stat_fd(file).st_mode))
     throw CorruptError(what_of(env_id), "a regular file", "something else");
+  std::size_t lines = 0;
+  const LineVisitor numbered = [&](Line& line) {
+    line.number = ++lines;
+    visit(line);
+  };
   std::string buffer(kMaxSnapshotLineBytes, '\0');
   std::size_t offset = 0;  // of the buffer in the file
   for (std::size_t used = 0;;) {
@@ -114,13 +128,18 @@ std::size_t visit_file(FdRef file, const std::string& env_id, Stacks stacks, con
     if (offset + used + count > kMaxFile) throw CorruptError(what_of(env_id), "at most 64 MiB", "more");
     const std::string_view text(buffer.data(), used + count);
     if (count == 0) {
-      visit_rest(text, offset, visit);
+      if (text.contains(wanted.text)) visit_rest(text, offset, numbered);
       return offset + used;
     }
     std::size_t begin = 0;
     for (std::size_t newline = text.find('\n', used); newline != std::string_view::npos;
          newline = text.find('\n', begin)) {
-      visit_lines(text.substr(begin, newline - begin), offset + begin, stacks, visit);
+      const std::string_view line = text.substr(begin, newline - begin);
+      if (line.contains(wanted.text)) {
+        visit_lines(line, offset + begin, wanted.stacks, numbered);
+      } else {
+        ++lines;
+      }
       begin = newline + 1;
     }
     used = text.size() - begin;
@@ -140,7 +159,7 @@ struct Ends {
 
 Ends find_ends(FdRef file, const std::string& env_id) {
   Ends ends;
-  ends.file = visit_file(file, env_id, Stacks::Skip, [&](Line& line) {
+  ends.file = visit_file(file, env_id, {.stacks = Stacks::Skip, .text = {}}, [&](Line& line) {
     ends.lines = line.end + 1;
     if (!line.closed) ends.open.push_back(line.end);
     ends.last_begin = line.begin;
@@ -176,12 +195,10 @@ std::optional<UniqueFd> SnapshotLog::open_for_reading(const std::string& env_id)
 void SnapshotLog::visit(const std::string& env_id, Stacks stacks, const SnapshotVisitor& visitor) const {
   const std::optional<UniqueFd> file = open_for_reading(env_id);
   if (!file) return;
-  std::size_t number = 0;
-  visit_file(*file, env_id, stacks, [&](Line& line) {
-    ++number;
-    if (!line.closed) visitor.bad({place_of(env_id, number), "the end of the line is damaged"});
-    if (!line.snapshot) return visitor.bad({place_of(env_id, number), std::move(line.fault)});
-    visitor.snapshot(*line.snapshot, {line.begin, line.end, number});
+  visit_file(*file, env_id, {.stacks = stacks, .text = {}}, [&](Line& line) {
+    if (!line.closed) visitor.bad({place_of(env_id, line.number), "the end of the line is damaged"});
+    if (!line.snapshot) return visitor.bad({place_of(env_id, line.number), std::move(line.fault)});
+    visitor.snapshot(*line.snapshot, {line.begin, line.end, line.number});
   });
 }
 
@@ -194,6 +211,19 @@ SnapshotList SnapshotLog::read(const std::string& env_id, Stacks stacks) const {
                list.places.push_back(place);
              },
          .bad = [&](BadRecord bad) { list.bad.push_back(std::move(bad)); }});
+  return list;
+}
+
+SnapshotList SnapshotLog::with_id(const std::string& env_id, std::string_view prefix) const {
+  SnapshotList list;
+  const std::optional<UniqueFd> file = open_for_reading(env_id);
+  if (!file) return list;
+  const Wanted wanted{.stacks = Stacks::Skip, .text = std::string(kBegin).append(prefix)};
+  visit_file(*file, env_id, wanted, [&](Line& line) {
+    if (!line.snapshot || !line.snapshot->id.starts_with(prefix)) return;
+    list.snapshots.push_back(std::move(*line.snapshot));
+    list.places.push_back({line.begin, line.end, line.number});
+  });
   return list;
 }
 

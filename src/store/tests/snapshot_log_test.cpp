@@ -120,6 +120,35 @@ TEST_F(SnapshotLogTest, LinesAcrossThePiecesOfAReadAreWhole) {
   EXPECT_EQ(log.whole(kEnv, log.read(kEnv, Stacks::Skip), all.size() - 1), all.back());
 }
 
+TEST_F(SnapshotLogTest, SnapshotsAreFoundByTheBeginningOfTheirIdWithoutALookAtOthers) {
+  std::vector<SnapshotRecord> all;
+  for (unsigned i = 0; i < 300; ++i) all.push_back(make_snapshot(i));
+  log.append(kEnv, all);
+  for (const SnapshotRecord& snapshot : all) {
+    const SnapshotList found = log.with_id(kEnv, snapshot.id);
+    ASSERT_EQ(found.snapshots.size(), 1U);
+    EXPECT_EQ(log.whole(kEnv, found, 0), snapshot);
+  }
+  const auto like_the_first = std::ranges::count_if(
+      all, [&](const SnapshotRecord& snapshot) { return snapshot.id.starts_with(all[0].id.substr(0, 1)); });
+  EXPECT_EQ(std::ssize(log.with_id(kEnv, all[0].id.substr(0, 1)).snapshots), like_the_first);
+  EXPECT_TRUE(log.with_id(kEnv, std::string(64, 'f')).snapshots.empty());
+}
+
+TEST_F(SnapshotLogTest, SnapshotBehindADamagedEndIsFoundByItsIdAndADamagedOneIsNot) {
+  log.append(kEnv, {make_snapshot(1), make_snapshot(2), make_snapshot(3)});
+  std::string bad = dir.read(kFile);
+  bad[bad.find('\n')] = ' ';
+  bad[bad.find("number 3")] = 'N';
+  dir.write(kFile, bad);
+  const SnapshotList second = log.with_id(kEnv, make_snapshot(2).id);
+  ASSERT_EQ(second.snapshots.size(), 1U);
+  EXPECT_EQ(second.places[0].number, 2U);
+  EXPECT_EQ(log.whole(kEnv, second, 0), make_snapshot(2));
+  EXPECT_EQ(log.with_id(kEnv, make_snapshot(1).id).snapshots.size(), 1U);
+  EXPECT_TRUE(log.with_id(kEnv, make_snapshot(3).id).snapshots.empty());
+}
+
 TEST_F(SnapshotLogTest, DamagedEndsOfManyLinesAreMended) {
   std::vector<SnapshotRecord> all;
   for (unsigned i = 0; i < 300; ++i) all.push_back(make_snapshot(i));

@@ -73,6 +73,9 @@ class SnapshotLog {
   [[nodiscard]] SnapshotList read(const std::string& env_id, Stacks stacks = Stacks::Read) const;
   /// The same without keeping them all: memory and time of one at a time.
   void visit(const std::string& env_id, Stacks stacks, const SnapshotVisitor& visitor) const;
+  /// The snapshots whose id begins with `prefix`, as read() with Stacks::Skip has them, but without a look at
+  /// other lines: not at damaged ones, and not at those of a program that writes its keys in another order.
+  [[nodiscard]] SnapshotList with_id(const std::string& env_id, std::string_view prefix) const;
   /// One of a list that was read without stacks, with its stack. Nothing if it was taken back meanwhile;
   /// CorruptError if its stack is damaged.
   [[nodiscard]] std::optional<SnapshotRecord> whole(const std::string& env_id, const SnapshotList& list,
