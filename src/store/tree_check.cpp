@@ -55,7 +55,7 @@ struct Group {
   std::uint64_t links = 0;
   struct Member {
     std::string path;
-    std::string target;  // of the hard link that the index has there; empty: it has a file
+    std::string target;  // of the hard link that the index has there; empty: it has something of its own
   };
   std::vector<Member> members;
 };
@@ -83,7 +83,7 @@ class TreeChecker {
 
  private:
   void fault(std::string_view path) {
-    if (faults_.size() < 2 * limit_) faults_.push_back(printable(path));
+    if (faults_.size() < 2 * limit_) faults_.push_back(path.empty() ? "." : printable(path));
   }
 
   static std::string below(const Directory& dir, const std::string& name) {
@@ -200,7 +200,9 @@ class TreeChecker {
     if (info.links > 1 && !S_ISDIR(info.mode) && !is_whiteout && !is_object) {
       Group& group = groups_[info.inode];
       group.links = info.links;
-      group.members.push_back({wanted.path.str(), wanted.link_target.str()});
+      // A symlink has a target too, and may be the first name of a group.
+      const bool is_link = wanted.type == EntryType::HardLink;
+      group.members.push_back({wanted.path.str(), is_link ? wanted.link_target.str() : std::string()});
     }
     // With one name it is a link to nothing; with more, the group tells.
     if (wanted.type == EntryType::HardLink) return info.links > 1 && info.device == device_;

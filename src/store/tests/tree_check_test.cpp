@@ -116,6 +116,10 @@ class HandMadeTree : public TreeCheck {
     dir.write("source/" + deep + "/file", "at the end");
     EXPECT_EQ(::linkat(source.get(), "group", source.get(), "a-b/name", 0), 0);
     EXPECT_EQ(::linkat(source.get(), "group", source.get(), "z", 0), 0);
+    symlink_at("x", source, "soft");
+    EXPECT_EQ(::linkat(source.get(), "soft", source.get(), "soft-2", 0), 0);
+    EXPECT_EQ(::mknodat(source.get(), "pipe", S_IFIFO | 0600, 0), 0);
+    EXPECT_EQ(::linkat(source.get(), "pipe", source.get(), "pipe-2", 0), 0);
     for (const char* name : {"gone-1", "gone-2"}) EXPECT_EQ(::mknodat(source.get(), name, S_IFCHR, 0), 0);
     const testing::Sealed sealed = seal(source);
     entries = decode_index(sealed.index);
@@ -161,6 +165,18 @@ TEST_F(HandMadeTree, ABrokenGroupOfHardLinksIsAFault) {
   // A name more, outside: the kernel shows other link counts than the index says.
   ASSERT_EQ(::linkat(tree.get(), "group", dir.fd().get(), "outside", 0), 0);
   EXPECT_FALSE(faults().empty());
+}
+
+TEST_F(HandMadeTree, ABrokenGroupOfSymlinksOrFifosIsAFault) {
+  for (const char* name : {"soft-2", "pipe-2"}) unlink_at(tree, name);
+  symlink_at("x", tree, "soft-2");
+  EXPECT_EQ(::mknodat(tree.get(), "pipe-2", S_IFIFO | 0600, 0), 0);
+  EXPECT_EQ(faults(), (std::vector<std::string>{"pipe-2", "soft-2"}));
+}
+
+TEST_F(HandMadeTree, TheDirectoryItselfIsToldAsADot) {
+  ASSERT_EQ(::fchmod(tree.get(), 0700), 0);
+  EXPECT_EQ(faults(), std::vector<std::string>{"."});
 }
 
 TEST_F(HandMadeTree, FilesThatBecameOneAreAFault) {
