@@ -42,12 +42,13 @@ store::StoreLayout& Engine::Impl::open_or_create() {
   return *layout;
 }
 
-void Engine::Impl::recover() {
-  if (!layout) return;
-  const auto report = store::recover(*layout, tree_remover(), switch_finisher());
+std::vector<std::string> Engine::Impl::recover() {
+  if (!layout) return {};
+  auto report = store::recover(*layout, tree_remover(), switch_finisher());
   for (const auto& name : report.set_aside) {
     progress.note(fmt::format("a damaged journal entry was set aside: store/wal/corrupt/{}", name));
   }
+  return std::move(report.obstacles);
 }
 
 store::TreeRemover Engine::Impl::tree_remover() const {

@@ -32,7 +32,8 @@ struct Engine::Impl {
   store::StoreLayout& open();
   store::StoreLayout& open_or_create();
   /// Undoes what dead operations left. Called at open and after an operation of ours failed.
-  void recover();
+  /// Returns why steps of dead processes could not be undone or finished.
+  std::vector<std::string> recover();
   void wait_note(std::string_view whom) const;
   /// How staging and environments are removed, whoever owns the files in them.
   [[nodiscard]] store::TreeRemover tree_remover() const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sealing an upper directory, or putting it aside. store/commit.hpp has the steps and why they are safe.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <functional>
@@ -99,6 +100,7 @@ namespace {
 FileLock take_settled(Engine::Impl& engine, const std::string& env_id,
                       const std::function<FileLock()>& take) {
   constexpr int kRounds = 3;
+  std::vector<std::string> obstacles;
   for (int round = 0;; ++round) {
     FileLock lock = take();
     if (!store::has_unfinished_switch(*engine.layout, env_id)) return lock;
@@ -107,12 +109,15 @@ FileLock take_settled(Engine::Impl& engine, const std::string& env_id,
       // Recovery takes it itself.
       const FileLock given_back = std::move(lock);
     }
-    engine.recover();
+    obstacles = engine.recover();
   }
   const std::string short_id = env_id.substr(0, EnvId::kShortLength);
-  throw Error(ErrorCode::Busy,
-              fmt::format("a commit or restore of {} was interrupted, and cannot be finished now", short_id),
-              fmt::format("karapace stop {}, and try again", short_id));
+  const std::string what =
+      fmt::format("a commit or restore of {} was interrupted, and cannot be finished now", short_id);
+  if (!obstacles.empty())
+    throw Error(ErrorCode::Busy, fmt::format("{}: {}", what, fmt::join(obstacles, "; ")),
+                "remove what is in the way, and try again; nothing that was written is lost");
+  throw Error(ErrorCode::Busy, what, fmt::format("karapace stop {}, and try again", short_id));
 }
 
 }  // namespace

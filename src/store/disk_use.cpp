@@ -240,9 +240,10 @@ class Meter {
     return heads;
   }
   static bool may_be_object(const Layer& layer, const IndexEntry& entry, const Heads& heads) {
+    const bool flat = layer.record->ownership != "mapped";
     return entry.type == EntryType::Regular && entry.size > 0 &&
            (heads.empty() || !heads.contains(entry.path.str())) &&
-           is_shareable(mode_on_disk(entry.mode, layer.record->ownership != "mapped"));
+           is_shareable(mode_on_disk(entry.mode, flat), flat);
   }
 
   /// What of a tree is certainly no object.

@@ -35,6 +35,13 @@ void rename_into_place(FdRef from, const std::string& temporary, FdRef to, const
   }
 }
 
+/// Whatever has the name of an object and is none makes room. gc sweeps temporaries.
+void take_name(FdRef objects, const std::string& temporary, const std::string& object) {
+  const std::optional<struct stat> there = stat_at(objects, object);
+  if (there && S_ISDIR(there->st_mode)) rename_at(objects, object, objects, temporary_name(), Replace::No);
+  rename_into_place(objects, temporary, objects, object);
+}
+
 tree_io::Xattrs shared_xattrs(FdRef object) {
   tree_io::Xattrs result;
   for (auto& [key, value] : tree_io::read_xattrs(object)) {
@@ -51,7 +58,9 @@ std::optional<UniqueFd> open_object(FdRef objects, const std::string& name) {
   try {
     return try_open_beneath(objects, name, kReadObject);
   } catch (const SystemError& error) {
-    if (error.error_number() == ELOOP) return std::nullopt;  // not ours; the name is replaced
+    // Not ours, or a file of a mapped tree that programs outside its user namespace cannot read: the name is
+    // replaced.
+    if (error.error_number() == ELOOP || error.error_number() == EACCES) return std::nullopt;
     throw;
   }
 }
@@ -96,7 +105,7 @@ void ObjectLinker::replace_object(FdRef dir, const std::string& name, FdRef file
                                   bool may_share) {
   const std::string temporary = temporary_name();
   if (may_share && try_link_at(dir, name, objects_, temporary) == LinkResult::Linked)
-    return rename_into_place(objects_, temporary, objects_, object);
+    return take_name(objects_, temporary, object);
   const UniqueFd copy = tree_io::create_file(objects_, temporary);
   tree_io::copy_contents(file, copy);
   tree_io::set_mode(copy, 0444);
@@ -121,7 +130,7 @@ void ObjectLinker::publish_copies() {
   while (!copies_.empty()) {
     const Copy copy = std::move(copies_.back());
     copies_.pop_back();
-    rename_into_place(objects_, copy.temporary, objects_, copy.object);
+    take_name(objects_, copy.temporary, copy.object);
   }
 }
 

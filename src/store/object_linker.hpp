@@ -83,7 +83,10 @@ class ObjectLinker {
 /// Owner, mode, attributes and time of a file that is open for writing, in the order in which the kernel
 /// keeps them all.
 void apply_attributes(FdRef file, const Attributes& attributes, bool flat);
-/// A file whose owner may not read it is not shared: programs outside the user namespace read objects.
-[[nodiscard]] constexpr bool is_shareable(std::uint32_t mode) noexcept { return (mode & 0400U) != 0; }
+/// Programs outside the user namespace read objects. In a flat tree everything is theirs and they need the
+/// owner's right; files of a mapped tree may belong to a subordinate id.
+[[nodiscard]] constexpr bool is_shareable(std::uint32_t mode, bool flat) noexcept {
+  return (mode & (flat ? 0400U : 0004U)) != 0;
+}
 
 }  // namespace karapace::store

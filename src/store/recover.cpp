@@ -145,7 +145,7 @@ void recover_entry(const StoreLayout& layout, FdRef wal, const std::string& name
     } catch (const Error& error) {
       throw CorruptError("intent log entry " + op_id, "a small file", error.message());
     }
-    if (undo_entry(layout, wal, parse_wal_text(text, op_id), *lock, remover, finisher))
+    if (undo_entry(layout, wal, parse_wal_text(text, op_id), *lock, remover, finisher, report.obstacles))
       report.undone.push_back(op_id);
   } catch (const CorruptError& error) {
     set_aside(wal, name, error.message(), report);
@@ -231,7 +231,8 @@ bool has_switch_plan(FdRef staging, const std::string& name) {
 }
 
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
-                const TreeRemover& remover, const SwitchFinisher& finisher) {
+                const TreeRemover& remover, const SwitchFinisher& finisher,
+                std::vector<std::string>& obstacles) {
   std::vector<WalStep> left;
   bool changed = false;
   bool needs_staging = false;
@@ -243,6 +244,7 @@ bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& 
         result = undo_step(layout, *step, entry, remover, finisher);
     } catch (const Error& error) {
       log::debug("operation {} is not undone yet: {}", entry.op_id, error.what());
+      obstacles.emplace_back(error.what());
     }
     if (result == StepResult::Done) continue;
     needs_staging = needs_staging || step->kind == WalStep::Kind::FinishSwitch;

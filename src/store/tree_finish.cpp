@@ -72,7 +72,7 @@ class Finisher {
     const bool is_head = group_heads_.contains(entry.path);
     const bool has_other_names = !is_head && info.links > 1;
     const std::uint32_t mode = mode_on_disk(entry.mode, flat_);
-    const bool may_share = !is_head && is_shareable(mode);
+    const bool may_share = !is_head && is_shareable(mode, flat_);
     const bool as_it_is = !has_notes(index) && tree_io::permissions(info.mode) == mode;
     if (as_it_is && entry.size == 0) return;
     if (as_it_is && may_share && !has_other_names && linker_.adopt_as_new(dir, name, entry.content)) return;
@@ -135,7 +135,8 @@ void link_missing_objects(FdRef tree, FdRef objects, const std::vector<IndexEntr
     const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
     const tree_io::FileInfo info = tree_io::info_of(file);
     if (hash_file(file) != entry.content) continue;  // verification tells
-    linker.adopt(dir, name_of(entry), file, {}, entry.content, info.links == 1 && is_shareable(info.mode));
+    linker.adopt(dir, name_of(entry), file, {}, entry.content,
+                 info.links == 1 && is_shareable(info.mode, flat));
   }
   linker.publish_copies();
 }

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <unordered_set>
 
 #include "karapace/base/error.hpp"
@@ -10,25 +12,33 @@
 #include "karapace/base/xattr.hpp"
 #include "karapace/store/layer.hpp"
 #include "object_linker.hpp"
+#include "on_threads.hpp"
 #include "tree_walk.hpp"
 
 namespace karapace::store {
 namespace {
 
 constexpr unsigned kThreads = 2;
+constexpr std::size_t kChunk = 64;  // entries that a thread takes at a time
+
+using Positions = std::vector<std::uint32_t>;
+
+std::size_t depth_of(const IndexEntry& entry) {
+  const std::string_view path = entry.path;
+  return path.empty() ? 0 : static_cast<std::size_t>(std::ranges::count(path, '/')) + 1;
+}
 
 class TreeWriter {
  public:
   TreeWriter(const std::vector<IndexEntry>& entries, FdRef objects, FdRef target, bool flat,
              const CancelToken& cancel)
-      : entries_(entries),
-        linker_(objects, flat),
-        target_(target),
-        flat_(flat),
-        cancel_(cancel),
-        cursor_(target) {
-    for (const IndexEntry& entry : entries) {
+      : entries_(entries), linker_(objects, flat), target_(target), flat_(flat), cancel_(cancel) {
+    for (std::uint32_t index = 0; index < entries.size(); ++index) {
+      const IndexEntry& entry = entries[index];
       if (entry.type == EntryType::HardLink) group_heads_.insert(entry.link_target);
+      if (entry.type != EntryType::Directory) continue;
+      levels_.resize(std::max(levels_.size(), depth_of(entry) + 1));
+      levels_[depth_of(entry)].push_back(index);
     }
   }
 
@@ -36,19 +46,18 @@ class TreeWriter {
     if (!list_directory(target_).empty())
       throw Error(ErrorCode::AlreadyExists, "the directory for the tree is not empty");
     own_ = tree_io::info_of(target_);
-    // Parents are before their children in the index.
-    write_all(EntryType::Directory);
+    // Directories of one level do not depend on each other.
+    for (const Positions& level : levels_) write_all(level);
     for_each_file(
         target_, entries_, kThreads,
         [this](FdRef dir, std::size_t index) { write_file(entries_[index], dir, name_of(entries_[index])); },
         no_progress(), cancel_);
-    for (const EntryType type :
-         {EntryType::HardLink, EntryType::Symlink, EntryType::Fifo, EntryType::Whiteout})
-      write_all(type);
+    write_all(entries_of({EntryType::Symlink, EntryType::Fifo, EntryType::Whiteout}));
+    // Symlinks and FIFOs can have several names, too.
+    write_all(entries_of({EntryType::HardLink}));
     // Children before their parents: modes and times come when nothing changes in a directory any more.
-    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-      if (entry->type == EntryType::Directory) finish_directory(*entry);
-    }
+    for (auto level = levels_.rbegin(); level != levels_.rend(); ++level)
+      for_each(*level, [this](DirectoryCursor&, const IndexEntry& entry) { finish_directory(entry); });
   }
 
  private:
@@ -57,17 +66,37 @@ class TreeWriter {
             entry.mtime_ns, entry.xattrs};
   }
 
-  void write_all(EntryType type) {
-    for (const IndexEntry& entry : entries_) {
-      if (entry.type != type || entry.path.empty()) continue;
-      cancel_.check();
-      with_context([&] { return fmt::format("laying out \"{}\"", printable(entry.path)); },
-                   [&] { write(entry); });
+  [[nodiscard]] Positions entries_of(std::initializer_list<EntryType> types) const {
+    Positions found;
+    for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+      if (std::ranges::find(types, entries_[index].type) != types.end()) found.push_back(index);
     }
+    return found;
   }
 
-  void write(const IndexEntry& entry) {
-    const FdRef dir = cursor_.directory_of(entry);
+  /// In any order, by several threads. A cursor is for neighbours in the index.
+  template <typename Work>
+  void for_each(const Positions& positions, const Work& work) {
+    const std::size_t chunks = (positions.size() + kChunk - 1) / kChunk;
+    for_each_index(chunks, kThreads, [&](std::size_t chunk, bool) {
+      DirectoryCursor cursor(target_);
+      const std::size_t end = std::min(positions.size(), (chunk + 1) * kChunk);
+      for (std::size_t i = chunk * kChunk; i < end; ++i) {
+        const IndexEntry& entry = entries_[positions[i]];
+        cancel_.check();
+        with_context([&] { return fmt::format("laying out \"{}\"", printable(entry.path)); },
+                     [&] { work(cursor, entry); });
+      }
+    });
+  }
+
+  void write_all(const Positions& positions) {
+    for_each(positions, [this](DirectoryCursor& cursor, const IndexEntry& entry) {
+      if (!entry.path.empty()) write(cursor.directory_of(entry), entry);
+    });
+  }
+
+  void write(FdRef dir, const IndexEntry& entry) {
     const std::string name = name_of(entry);
     switch (entry.type) {
       case EntryType::Directory:
@@ -101,7 +130,7 @@ class TreeWriter {
       apply_attributes(tree_io::create_file(dir, name), attributes, flat_);
       return;
     }
-    const bool may_share = is_shareable(attributes.mode) && !group_heads_.contains(entry.path);
+    const bool may_share = is_shareable(attributes.mode, flat_) && !group_heads_.contains(entry.path);
     linker_.place(dir, name, attributes, entry.content, entry.size, may_share);
   }
 
@@ -114,12 +143,9 @@ class TreeWriter {
   }
 
   void finish_directory(const IndexEntry& entry) const {
-    with_context([&] { return fmt::format("laying out \"{}\"", printable(entry.path)); },
-                 [&] {
-                   const UniqueFd dir = tree_io::open_tree_dir(target_, entry.path);
-                   if (entry.opaque) tree_io::write_xattr(dir, "user.overlay.opaque", "y");
-                   apply_attributes(dir, attributes_of(entry), flat_);
-                 });
+    const UniqueFd dir = tree_io::open_tree_dir(target_, entry.path);
+    if (entry.opaque) tree_io::write_xattr(dir, "user.overlay.opaque", "y");
+    apply_attributes(dir, attributes_of(entry), flat_);
   }
 
   const std::vector<IndexEntry>& entries_;
@@ -129,7 +155,7 @@ class TreeWriter {
   const CancelToken& cancel_;
   tree_io::FileInfo own_;
   std::unordered_set<std::string_view> group_heads_;
-  DirectoryCursor cursor_;
+  std::vector<Positions> levels_;  // the directories, by their depth
 };
 
 }  // namespace

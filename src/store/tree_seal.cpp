@@ -68,8 +68,8 @@ class Sealer {
   }
 
   /// A group's file stays apart from its object: see seal_tree's comment.
-  static bool may_share(std::uint8_t flags, const Attributes& attributes) {
-    return (flags & GroupHead) == 0 && is_shareable(attributes.mode);
+  [[nodiscard]] bool may_share(std::uint8_t flags, const Attributes& attributes) const {
+    return (flags & GroupHead) == 0 && is_shareable(attributes.mode, options_.flat);
   }
 
   void count(Sharing sharing) {

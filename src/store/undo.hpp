@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "karapace/store/wal.hpp"
 #include "wal_entry.hpp"
@@ -19,9 +20,10 @@ void undo_remove_staging(const StoreLayout& layout, const std::string& op_id, co
 StepResult finish_switch(const StoreLayout& layout, const std::string& op_id, const std::string& env_id,
                          const SwitchFinisher& finisher);
 /// Steps last to first, then the entry. Returns true if everything was done; otherwise the entry stays for
-/// the next time, and `lock` is the lock of what it is then.
+/// the next time, `lock` is the lock of what it is then, and `obstacles` has got why.
 bool undo_entry(const StoreLayout& layout, FdRef wal, WalEntry entry, FileLock& lock,
-                const TreeRemover& remover, const SwitchFinisher& finisher);
+                const TreeRemover& remover, const SwitchFinisher& finisher,
+                std::vector<std::string>& obstacles);
 
 /// True if the staging directory `name` has the plan of a commit or restore: until that is finished it may
 /// hold what a user wrote, so without its entry in the log nobody may remove it.

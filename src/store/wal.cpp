@@ -70,7 +70,8 @@ void Operation::finish(const TreeRemover& remove_tree) {
 
 void Operation::undo_now(const TreeRemover& remove_tree, const SwitchFinisher& finisher) {
   const UniqueFd wal = layout_->open_dir("store/wal");
-  undo_entry(*layout_, wal, read_own_entry(wal, op_id_), lock_, remove_tree, finisher);
+  std::vector<std::string> obstacles;  // the next open tells them, if they are there still
+  undo_entry(*layout_, wal, read_own_entry(wal, op_id_), lock_, remove_tree, finisher, obstacles);
 }
 
 }  // namespace karapace::store

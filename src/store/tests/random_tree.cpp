@@ -60,10 +60,12 @@ class Maker {
         break;
       case 2:
         symlink_at(pick(2) == 0 ? "/abs//./target\n" : std::string(300, 'L'), root_, path);
+        linkable_.push_back(path);
         break;
       case 3: {
         const UniqueFd dir = parent_of(path);
         if (::mkfifoat(dir.get(), base(path).c_str(), 0600) != 0) throw_errno("mkfifo");
+        linkable_.push_back(path);
         break;
       }
       case 4: {
@@ -72,8 +74,8 @@ class Maker {
         break;
       }
       case 5:
-        if (files_.empty()) return;
-        try_link_at(root_, files_[pick(static_cast<unsigned>(files_.size()))], root_, path);
+        if (linkable_.empty()) return;
+        try_link_at(root_, linkable_[pick(static_cast<unsigned>(linkable_.size()))], root_, path);
         break;
       default:
         make_file(path);
@@ -90,7 +92,7 @@ class Maker {
     }
     if (pick(5) == 0) set_xattr(root_, path, "user.note", std::string("a\0b", 3));
     if (pick(9) == 0) set_xattr(root_, path, "user.overlay.origin", "of the overlay");
-    files_.push_back(path);
+    linkable_.push_back(path);
   }
 
   void finish(const std::string& path) {
@@ -130,7 +132,7 @@ class Maker {
   TreeOptions options_;
   unsigned counter_ = 0;
   std::vector<std::string> directories_{""};
-  std::vector<std::string> files_;
+  std::vector<std::string> linkable_;  // everything but directories can have more than one name
   std::vector<std::string> made_;
 };
 

@@ -74,6 +74,7 @@ struct RecoveryReport {
   std::vector<std::string> undone;       // op ids
   std::vector<std::string> set_aside;    // corrupt entries moved to store/wal/corrupt/
   std::vector<std::string> still_alive;  // locked by a running process
+  std::vector<std::string> obstacles;    // why steps of dead processes could not be undone or finished now
 };
 /// Idempotent; cheap when the log is empty (one directory read).
 RecoveryReport recover(const StoreLayout& layout, const TreeRemover& remover = {},
