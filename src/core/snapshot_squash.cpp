@@ -9,6 +9,7 @@
 
 #include "impl.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/store/commit.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/layer_merge.hpp"
 #include "karapace/store/object_store.hpp"
@@ -54,8 +55,22 @@ void squash(Engine::Impl& engine, LockedEnvironment& locked) {
     auto entries = load_entries(layout, layers.load(Digest::parse(stack[i])));
     merged = merged.empty() ? std::move(entries) : store::merge_layers(std::move(merged), std::move(entries));
   }
-  const std::string index = store::encode_index(merged);
+  std::vector<std::string> below = store::layer_stack(locked.record);
+  below.resize(below.size() - count);
+  merged =
+      store::drop_idle_whiteouts(std::move(merged), [&]() -> std::optional<std::vector<store::IndexEntry>> {
+        if (below.empty()) return std::nullopt;
+        const store::LayerRecord layer = layers.load(Digest::parse(below.back()));
+        below.pop_back();
+        return load_entries(layout, layer);
+      });
+  store::mark_times(merged.front(), std::nullopt);
+  std::string index = store::encode_index(merged);
   const std::string mtimes = store::encode_mtimes(merged);
+  if (const auto same = layers.find(hash_bytes(index)); same && same->mtimes_object != hash_bytes(mtimes)) {
+    store::mark_times(merged.front(), hash_bytes(mtimes));
+    index = store::encode_index(merged);
+  }
   store::LayerRecord layer;
   layer.hash = layer.index_object = hash_bytes(index);
   layer.mtimes_object = hash_bytes(mtimes);

@@ -338,7 +338,7 @@ store::CommitPreparation TreeWorker::prepare_commit(const std::string& env_id, c
   const auto own = try_own_rights(ownership_, [&] {
     return store::prepare_commit(store_.open_dir("env/" + env_id + "/upper"),
                                  store_.open_dir("trees/" + below), store_.open_dir(staging_path),
-                                 store_.objects(), {}, progress, cancel);
+                                 store_.root(), {}, progress, cancel);
   });
   if (own) return *own;
   store::discard_preparation(store_.open_dir(staging_path));

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <unordered_map>
 
 #include "karapace/base/error.hpp"
+#include "layer_text.hpp"
 
 namespace karapace::store {
 namespace {
@@ -123,13 +125,42 @@ std::vector<IndexEntry> merge_layers(std::vector<IndexEntry> lower, std::vector<
   return upper;
 }
 
+std::vector<IndexEntry> drop_idle_whiteouts(
+    std::vector<IndexEntry> layer,
+    const std::function<std::optional<std::vector<IndexEntry>>()>& next_below) {
+  std::vector<std::size_t> open;  // whiteouts of which it is not known yet whether they hide something
+  std::vector<bool> idle(layer.size());
+  {
+    Cover own(layer);
+    for (std::size_t i = 0; i < layer.size(); ++i) {
+      if (layer[i].type != EntryType::Whiteout) continue;
+      idle[i] = true;
+      if (!own.hides(layer[i].path)) open.push_back(i);
+    }
+  }
+  while (!open.empty()) {
+    const std::optional<Entries> below = next_below();
+    if (!below) break;
+    Cover cover(*below);
+    std::erase_if(open, [&](std::size_t i) {
+      const auto found = find(*below, layer[i].path);
+      if (found == below->end()) return cover.hides(layer[i].path);
+      idle[i] = found->type == EntryType::Whiteout;
+      return true;
+    });
+  }
+  std::size_t index = 0;
+  std::erase_if(layer, [&](const IndexEntry&) { return idle[index++]; });
+  return layer;
+}
+
 std::vector<IndexEntry> visible_tree(std::vector<IndexEntry> layer) {
   std::erase_if(layer, [](const IndexEntry& entry) { return entry.type == EntryType::Whiteout; });
   for (IndexEntry& entry : layer) {
     entry.opaque = false;
     if (!entry.path.empty()) continue;
     Xattrs xattrs = entry.xattrs;
-    std::erase_if(xattrs, [](const auto& item) { return item.first == "user.karapace.ownership"; });
+    std::erase_if(xattrs, [](const auto& item) { return is_layer_mark(item.first); });
     entry.xattrs = std::move(xattrs);
   }
   return layer;

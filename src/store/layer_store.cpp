@@ -80,11 +80,11 @@ std::string make_layer_text(const LayerRecord& record) {
 
 LayerStore::LayerStore(const StoreLayout& layout) : layout_(layout), dir_(layout.layers()) {}
 
-std::optional<LayerRecord> LayerStore::find(const Digest& hash) const {
+std::optional<LayerRecord> find_layer(FdRef layers, const Digest& hash) {
   const std::string name = hash.hex();
   std::optional<std::string> text;
   try {
-    text = try_read_file_at(dir_, name, kMaxRecordBytes);
+    text = try_read_file_at(layers, name, kMaxRecordBytes);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::InvalidInput) throw;
     throw CorruptError("layer " + name, "a small regular file", error.message());
@@ -92,6 +92,8 @@ std::optional<LayerRecord> LayerStore::find(const Digest& hash) const {
   if (!text) return std::nullopt;
   return parse_layer(*text, name);
 }
+
+std::optional<LayerRecord> LayerStore::find(const Digest& hash) const { return find_layer(dir_, hash); }
 
 LayerRecord LayerStore::load(const Digest& hash) const {
   std::optional<LayerRecord> record = find(hash);

@@ -15,6 +15,7 @@
 #include "karapace/base/text.hpp"
 #include "karapace/store/commit.hpp"
 #include "karapace/store/index_stream.hpp"
+#include "layer_text.hpp"
 #include "object_linker.hpp"
 #include "tree_finish.hpp"
 #include "tree_walk.hpp"
@@ -28,13 +29,10 @@ constexpr const char* kCopies = "copies";
 constexpr const char* kIndex = "index";
 constexpr const char* kMtimes = "mtimes";
 constexpr const char* kNoted = "noted";
-// A tree of root's files alone has the same index flat and mapped, and lies on the disk under different ids.
-// The mark gives it two names, so that one store can hold both.
-constexpr const char* kOwnershipMark = "user.karapace.ownership";
 constexpr const char* kMapped = "mapped";
 
 Xattrs marked(Xattrs xattrs, bool flat) {
-  std::erase_if(xattrs, [](const auto& item) { return item.first == kOwnershipMark; });
+  std::erase_if(xattrs, [](const auto& item) { return is_layer_mark(item.first); });
   if (flat) return xattrs;
   xattrs.emplace_back(kOwnershipMark, kMapped);
   std::ranges::sort(xattrs);
@@ -83,6 +81,31 @@ UniqueFd create_staged(FdRef staging, const std::string& name) {
   return file;
 }
 
+/// Of the layer, if the store has it already.
+std::optional<Digest> times_in_store(FdRef root, const Digest& layer) {
+  try {
+    const std::optional<LayerRecord> record = find_layer(open_directory(root, "store/layers"), layer);
+    return record ? std::optional(record->mtimes_object) : std::nullopt;
+  } catch (const CorruptError&) {
+    return std::nullopt;  // it is about to be replaced by a good one
+  }
+}
+
+/// A tree has one set of times. Equal files with other times are another layer, so that nobody's times are
+/// lost to whoever came first.
+IndexSummary stage_index(std::vector<IndexEntry>& entries, FdRef staging, FdRef root) {
+  const auto write = [&] {
+    return write_index(entries, create_staged(staging, kIndex), create_staged(staging, kMtimes));
+  };
+  const IndexSummary summary = write();
+  const std::optional<Digest> times = times_in_store(root, summary.hash);
+  if (!times || *times == summary.mtimes) return summary;
+  mark_times(entries.front(), summary.mtimes);
+  unlink_at(staging, kIndex);
+  unlink_at(staging, kMtimes);
+  return write();
+}
+
 /// Positions as four bytes each, low byte first.
 void write_noted(FdRef staging, const std::vector<std::uint8_t>& flags) {
   std::string bytes;
@@ -129,8 +152,8 @@ class Preparer {
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
     entry.xattrs = std::move(xattrs.kept);
     entry.content = hash_unchanging(file, info);
-    const bool own_object =
-        (walk_.flags[index] & GroupHead) == 0 && is_shareable(mode_on_disk(entry.mode, options_.flat));
+    const bool own_object = (walk_.flags[index] & GroupHead) == 0 &&
+                            is_shareable(mode_on_disk(entry.mode, options_.flat), options_.flat);
     if (entry.size > 0 && !own_object) stage_copy(file, entry.content.hex());
     if (!xattrs.dropped.empty()) walk_.flags[index] |= HasNotes;
   }
@@ -215,10 +238,19 @@ void stage_fresh_upper(FdRef staging, FdRef below, bool flat) {
   make_fresh(staging, root_attributes(below, flat), tree_io::info_of(below).mtime_ns, flat);
 }
 
-CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef objects,
+void mark_times(IndexEntry& root, const std::optional<Digest>& mtimes) {
+  Xattrs xattrs = root.xattrs;
+  std::erase_if(xattrs, [](const auto& item) { return item.first == kTimesMark; });
+  if (mtimes) xattrs.emplace_back(kTimesMark, mtimes->hex());
+  std::ranges::sort(xattrs);
+  root.xattrs = std::move(xattrs);
+}
+
+CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef root_of_store,
                                  const CommitOptions& options, ProgressSink& progress,
                                  const CancelToken& cancel) {
   CommitPreparation result;
+  const UniqueFd objects = open_directory(root_of_store, "store/objects");
   const RootAttributes lower = root_attributes(below, options.flat);
   const RootAttributes own = upper_attributes(upper, lower, options.flat, options.build_uid);
   Walk walk = walk_tree(upper, WalkOptions{options.flat, nullptr}, cancel);
@@ -232,8 +264,7 @@ CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef 
   make_fresh(staging, own, info.mtime_ns, options.flat);
   walk = Preparer(upper, staging, objects, options, std::move(walk)).run(progress, cancel);
 
-  const IndexSummary summary =
-      write_index(walk.entries, create_staged(staging, kIndex), create_staged(staging, kMtimes));
+  const IndexSummary summary = stage_index(walk.entries, staging, root_of_store);
   write_noted(staging, walk.flags);
   result.changed = true;
   result.hash = summary.hash;
@@ -263,9 +294,9 @@ void finish_switch_trees(FdRef root, const std::string& op_id, ProgressSink& pro
   const KnownTree known = staged_tree(staging, objects, *plan, begun);
   const UniqueFd tree = open_directory(staging, kFresh);
   const IndexEntry& top = known.entries.front();
-  if (!plan->flat) {
-    tree_io::set_owner(tree, "", top.uid, top.gid);
-    tree_io::write_xattr(tree, kOwnershipMark, kMapped);
+  if (!plan->flat) tree_io::set_owner(tree, "", top.uid, top.gid);
+  for (const auto& [key, value] : top.xattrs) {
+    if (is_layer_mark(key)) tree_io::write_xattr(tree, key, value);
   }
   finish_tree(tree, objects, known, plan->flat, progress, cancel);
   rename_at(staging, kFresh, trees, plan->layer->hex(), Replace::No);

@@ -15,6 +15,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/base/xattr.hpp"
+#include "layer_text.hpp"
 #include "tree_io.hpp"
 #include "tree_walk.hpp"
 
@@ -113,7 +114,7 @@ class Differ {
 
   [[nodiscard]] tree_io::Xattrs kept(tree_io::Xattrs found, const std::string& path) const {
     tree_io::Xattrs result = split_xattrs(std::move(found), options_.flat, path).kept;
-    std::erase_if(result, [](const auto& item) { return item.first == "user.karapace.ownership"; });
+    std::erase_if(result, [](const auto& item) { return is_layer_mark(item.first); });
     return result;
   }
   [[nodiscard]] tree_io::Xattrs xattrs_of(FdRef dir, const std::string& path) const {

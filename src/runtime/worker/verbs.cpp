@@ -278,7 +278,7 @@ Json prepare_commit(const Job& job) {
       .flat = job.flat, .threads = 2, .build_uid = job.request.at("uid").get<std::uint32_t>()};
   const store::CommitPreparation prepared = store::prepare_commit(
       open_directory(job.store, job.text("upper")), open_directory(job.store, job.text("below")),
-      job.staging(), open_directory(job.store, "store/objects"), options, job.progress, job.cancel);
+      job.staging(), job.store, options, job.progress, job.cancel);
   return {{"changed", prepared.changed},     {"hash", prepared.hash.hex()},
           {"mtimes", prepared.mtimes.hex()}, {"entries", prepared.entries},
           {"bytes", prepared.bytes},         {"upper_inode", prepared.upper_inode}};

@@ -22,6 +22,10 @@ class Commit : public StoreTest {
   void write_upper(const std::string& name, std::string_view content, mode_t mode = 0644) const {
     write_all(open_beneath(upper(), name, O_WRONLY | O_CREAT | O_TRUNC, mode), content);
   }
+  static void set_times(FdRef dir, const char* name, time_t seconds) {
+    const struct timespec times[2] = {{seconds, 0}, {seconds, 0}};
+    ASSERT_EQ(::utimensat(dir.get(), name, times, 0), 0);
+  }
   void expect_sound() const {
     for (const IntegrityFault& fault : verify_store(layout, no_progress(), CancelToken::process()).failed)
       ADD_FAILURE() << fault.kind << " " << fault.hash << ": " << fault.reason;
@@ -72,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, RandomCommit, ::testing::Range(1U, 25U));
 TEST_F(Commit, EmptyUpperDirectoryIsNothingToCommit) {
   EXPECT_TRUE(is_upper_clean(upper(), open_top(layout, record), true, 0));
   Operation operation = Operation::begin(layout, OpKind::Commit, record.env_id, {});
-  EXPECT_FALSE(prepare_commit(upper(), open_top(layout, record), operation.staging(), layout.objects(), {},
+  EXPECT_FALSE(prepare_commit(upper(), open_top(layout, record), operation.staging(), layout.root(), {},
                               no_progress(), CancelToken::process())
                    .changed);
 }
@@ -110,12 +114,66 @@ TEST_F(Commit, ContentThatTheStoreHasTakesNoSpace) {
 }
 
 TEST_F(Commit, SameTreeAgainSharesTheLayer) {
-  write_upper("one", "content");
+  const auto write = [this] {
+    write_upper("one", "content");
+    set_times(upper(), "one", 1'700'000'000);
+    set_times(upper(), ".", 1'700'000'000);
+  };
+  write();
   const EnvRecord first = commit_environment(layout, record.env_id);
-  write_upper("one", "content");
+  write();
   const EnvRecord second = commit_environment(layout, record.env_id);
   EXPECT_EQ(second.snapshot_layers, (std::vector{first.snapshot_layers[0], first.snapshot_layers[0]}));
   expect_sound();
+}
+
+TEST_F(Commit, SameFilesWithOtherTimesKeepTheirTimes) {
+  for (const bool flat : {true, false}) {
+    MetadataStore(layout).put(record);
+    write_upper("one", "content");
+    set_times(upper(), "one", 1'000'000'000);
+    const EnvRecord first = commit_environment(layout, record.env_id, flat);
+    for (int round = 0; round < 2; ++round) {
+      MetadataStore(layout).put(record);
+      write_upper("one", "content");
+      set_times(upper(), "one", 1'700'000'000);
+      set_times(upper(), ".", 1'700'000'000);
+      const EnvRecord second = commit_environment(layout, record.env_id, flat);
+      EXPECT_NE(second.snapshot_layers, first.snapshot_layers);
+      EXPECT_EQ(stat_at(open_top(layout, first), "one")->st_mtim.tv_sec, 1'000'000'000);
+      EXPECT_EQ(stat_at(open_top(layout, second), "one")->st_mtim.tv_sec, 1'700'000'000);
+      EXPECT_TRUE(is_upper_clean(upper(), open_top(layout, second), flat, 0)) << "the mark is no change";
+    }
+  }
+  expect_sound();
+}
+
+TEST_F(Commit, FileOfAMappedTreeThatOthersMayNotReadIsNoObject) {
+  write_upper("sudoers", "content", 0440);
+  const EnvRecord after = commit_environment(layout, record.env_id, false);
+  const auto object = stat_at(layout.objects(), hash_bytes("content").hex());
+  ASSERT_TRUE(object);
+  EXPECT_NE(object->st_ino, stat_at(open_top(layout, after), "sudoers")->st_ino);
+  EXPECT_EQ(object->st_mode & 0777U, 0444U) << "a flat environment with this file must be able to read it";
+  expect_sound();
+}
+
+TEST_F(Commit, ObjectThatCannotBeReadIsReplaced) {
+  const std::string object = hash_bytes("content").hex();
+  write_all(open_beneath(layout.objects(), object, O_WRONLY | O_CREAT, 0), "content");
+  write_upper("one", "content");
+  const EnvRecord after = commit_environment(layout, record.env_id);
+  EXPECT_EQ(stat_at(open_top(layout, after), "one")->st_ino, stat_at(layout.objects(), object)->st_ino);
+  expect_sound();
+}
+
+TEST_F(Commit, DirectoryWithTheNameOfAnObjectIsPutAside) {
+  const std::string object = hash_bytes("content").hex();
+  make_directory_at(layout.objects(), object, 0700);
+  write_all(open_beneath(layout.objects(), object + "/planted", O_WRONLY | O_CREAT, 0600), "somebody's");
+  write_upper("one", "content");
+  const EnvRecord after = commit_environment(layout, record.env_id);
+  EXPECT_EQ(stat_at(open_top(layout, after), "one")->st_ino, stat_at(layout.objects(), object)->st_ino);
 }
 
 TEST_F(Commit, DamagedObjectIsReplacedByWhatIsCommitted) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "karapace/store/layer_merge.hpp"
 
+#include <algorithm>
+
 #include "karapace/base/xattr.hpp"
 #include "karapace/store/tree_diff.hpp"
 #include "random_tree.hpp"
@@ -52,6 +54,43 @@ TEST(LayerMerge, GroupThatLosesItsFirstNameKeepsTheOthersTogether) {
   EXPECT_EQ(merge_layers({kRoot, entry("a", Regular), entry("b", HardLink, "a"), entry("c", HardLink, "a")},
                          {kRoot, entry("a", Whiteout)}),
             (std::vector{kRoot, entry("a", Whiteout), entry("b", Regular), entry("c", HardLink, "b")}));
+}
+
+std::vector<IndexEntry> without_idle(std::vector<IndexEntry> layer,
+                                     std::vector<std::vector<IndexEntry>> below) {
+  std::ranges::reverse(below);
+  return drop_idle_whiteouts(std::move(layer), [&]() -> std::optional<std::vector<IndexEntry>> {
+    if (below.empty()) return std::nullopt;
+    auto next = std::move(below.back());
+    below.pop_back();
+    return next;
+  });
+}
+
+TEST(LayerMerge, WhiteoutInADirectoryThatNoLayerBelowHasIsDropped) {
+  const std::vector layer{kRoot, entry("d", Directory), entry("d/kept", Regular), entry("d/x", Whiteout)};
+  const std::vector without{kRoot, entry("d", Directory), entry("d/kept", Regular)};
+  EXPECT_EQ(without_idle(layer, {}), without);
+  EXPECT_EQ(without_idle(layer, {{kRoot, entry("other", Directory)}}), without);
+  EXPECT_EQ(without_idle(layer, {{kRoot, entry("d", Directory)}}), without);
+}
+
+TEST(LayerMerge, WhiteoutOfWhatALayerBelowShowsIsKept) {
+  const std::vector layer{kRoot, entry("d", Directory), entry("d/x", Whiteout)};
+  const std::vector has{kRoot, entry("d", Directory), entry("d/x", Regular)};
+  EXPECT_EQ(without_idle(layer, {has}), layer);
+  EXPECT_EQ(without_idle(layer, {{kRoot}, {kRoot, entry("d", Directory)}, has}), layer);
+}
+
+TEST(LayerMerge, WhiteoutOfWhatALayerBelowHidesAlreadyIsDropped) {
+  const std::vector layer{kRoot, entry("d", Directory), entry("d/x", Whiteout)};
+  const std::vector without{kRoot, entry("d", Directory)};
+  const std::vector has{kRoot, entry("d", Directory), entry("d/x", Regular)};
+  EXPECT_EQ(without_idle(layer, {{kRoot, entry("d", Directory), entry("d/x", Whiteout)}, has}), without);
+  EXPECT_EQ(without_idle(layer, {{kRoot, opaque("d")}, has}), without);
+  EXPECT_EQ(without_idle(layer, {{kRoot, entry("d", Whiteout)}, has}), without);
+  EXPECT_EQ(without_idle({kRoot, opaque("d"), entry("d/x", Whiteout)}, {has}),
+            (std::vector{kRoot, opaque("d")}));
 }
 
 class RandomMerge : public StoreTest, public ::testing::WithParamInterface<std::uint32_t> {

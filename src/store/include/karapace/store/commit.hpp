@@ -63,10 +63,13 @@ struct CommitOptions {
 /// Step 1, inside the user namespace, or in a flat store with the caller's own rights (EACCES or EPERM if
 /// they do not suffice): reads `upper`, which lies on the tree `below`, and stages "index", "mtimes", "fresh"
 /// (an empty upper directory with the same attributes) and "copies" (objects for files that cannot be objects
-/// themselves). Changes nothing else and can be cancelled.
-[[nodiscard]] CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef objects,
+/// themselves). `root` is the store's. Changes nothing else and can be cancelled.
+[[nodiscard]] CommitPreparation prepare_commit(FdRef upper, FdRef below, FdRef staging, FdRef root,
                                                const CommitOptions& options, ProgressSink& progress,
                                                const CancelToken& cancel);
+/// Gives entries a name of their own where the store has a layer with the same files and other times: a tree
+/// has one set of times. Without `mtimes` the mark is taken away.
+void mark_times(IndexEntry& root, const std::optional<Digest>& mtimes);
 /// Takes back what step 1 staged, for another try with other rights.
 void discard_preparation(FdRef staging);
 /// Stages "fresh" alone, with the attributes of the tree `below`, for an upper directory that is put aside.
