@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <utility>
 
 #include "karapace/base/clock.hpp"
 #include "karapace/base/digest.hpp"
@@ -49,8 +50,10 @@ class Collector {
     if (unreferenced) unreferenced = files("store/layers", plan_.layers, result_.layers);
     files("store/downloads", plan_.downloads, result_.downloads);
     if (unreferenced) {
-      trees();
+      trees(plan_.trees);
       files("store/objects", plan_.objects, result_.objects);
+      result_.trees -= without_room_.size();
+      if (!without_room_.empty()) trees(std::exchange(without_room_, {}));
     }
     leftovers();
     std::ranges::stable_sort(result_.failures, {}, &GcFailure::what);
@@ -115,15 +118,32 @@ class Collector {
                 });
   }
 
-  bool trees() {
-    return each("trees", plan_.trees, result_.trees, 1,
-                [&](FdRef dir, const std::string& name) { remove_directory(dir, "trees", name); });
+  /// A full file system may have no room for another name (xfs). Objects go without one, and make room.
+  void trees(const std::vector<std::string>& names) {
+    const bool again = &names != &plan_.trees;
+    each("trees", names, result_.trees, 1, [&](FdRef dir, const std::string& name) {
+      try {
+        remove_directory(dir, "trees", name);
+      } catch (const NoRoomForAName&) {
+        if (again) throw;
+        without_room_.push_back(name);
+      }
+    });
   }
+
+  struct NoRoomForAName : Error {
+    explicit NoRoomForAName(const Error& error) : Error(error) {}
+  };
 
   void remove_directory(FdRef dir, const std::string& parent, const std::string& name) {
     if (!exists_at(dir, name)) return;
     const std::string temporary = std::string(kTemporaryPrefix) + random_hex(16);
-    rename_at(dir, name, dir, temporary, Replace::No);
+    try {
+      rename_at(dir, name, dir, temporary, Replace::No);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::NoSpace) throw NoRoomForAName(error);
+      throw;
+    }
     // Durable before its content goes: after a power cut the old name must not show half of it.
     sync_directory(dir);
     // What cannot be deleted now is nameless rubbish, and keeps nothing else from going.
@@ -151,6 +171,7 @@ class Collector {
   std::mutex mutex_;  // protects the failures in result_
   GcResult result_;
   std::atomic<std::size_t> done_{0};
+  std::vector<std::string> without_room_;  // trees
 };
 
 }  // namespace
