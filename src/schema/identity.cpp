@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "karapace/base/json.hpp"
 #include "karapace/schema/lock_file.hpp"
@@ -20,7 +21,8 @@ EnvId hash_with_domain(std::string_view domain, std::string_view canonical) {
   return EnvId(hasher.finish());
 }
 
-/// The identity is that of the set: whoever holds an unsorted lock gets the same id.
+/// The identity is that of the set: whoever holds an unsorted lock gets the same id. Who was asked for is
+/// part of it, because every package manager writes that into its database.
 Json packages_to_json(const std::vector<LockedPackage>& packages) {
   std::vector<const LockedPackage*> sorted;
   sorted.reserve(packages.size());
@@ -31,10 +33,12 @@ Json packages_to_json(const std::vector<LockedPackage>& packages) {
   });
   Json array = Json::array();
   for (const LockedPackage* package : sorted) {
-    array.push_back(Json{{"arch", package->arch},
-                         {"name", package->name},
-                         {"sha256", package->sha256},
-                         {"version", package->version}});
+    Json entry{{"arch", package->arch},
+               {"name", package->name},
+               {"sha256", package->sha256},
+               {"version", package->version}};
+    if (package->requested) entry["requested"] = true;
+    array.push_back(std::move(entry));
   }
   return array;
 }

@@ -194,7 +194,7 @@ class Comparison {
     InputChange change = make_change(app ? "app" : full_ ? "request" : list, name);
     change.sign = sign_of(!request.from.empty(), !request.to.empty());
     request_fields(change.fields, request);
-    change.identity = !full_ || app;  // gui.apps are part of the identity, names of packages are not
+    change.identity = !full_ || app;  // a package's name by itself is none: the base may have it already
     return change;
   }
 
@@ -212,6 +212,12 @@ class Comparison {
       const auto request = requests_.find(change.name);
       if (request != requests_.end()) {
         InputChange asked = request_change(change.name, request->second);
+        if (differs_in_request_only(pair)) {
+          asked.identity = true;
+          requests_.erase(request);
+          asked_.push_back(std::move(asked));
+          continue;
+        }
         if (asked.what == "app") change.what = "app";
         change.identity = change.identity || asked.identity;
         change.fields.insert(change.fields.begin(), asked.fields.begin(), asked.fields.end());

@@ -26,7 +26,8 @@ void pair_up(Group& from, Group& to, std::vector<PackagePair>& pairs, Fits fits)
       ++left;
       continue;
     }
-    if (!same_file(**left, **right) || !same_place(**left, **right)) pairs.push_back({*left, *right});
+    const bool same = same_file(**left, **right) && same_place(**left, **right);
+    if (!same || (*left)->requested != (*right)->requested) pairs.push_back({*left, *right});
     to.erase(right);
     left = from.erase(left);
   }
@@ -64,6 +65,11 @@ std::vector<PackagePair> package_differences(const std::vector<LockedPackage>& a
   return pairs;
 }
 
+bool differs_in_request_only(const PackagePair& pair) {
+  if (pair.from == nullptr || pair.to == nullptr) return false;
+  return same_file(*pair.from, *pair.to) && same_place(*pair.from, *pair.to);
+}
+
 InputChange describe(const PackagePair& pair, std::string_view what) {
   InputChange change;
   change.what = what;
@@ -84,7 +90,10 @@ InputChange describe(const PackagePair& pair, std::string_view what) {
   const bool same_bytes = change.fields.empty();
   differs("repository", pair.from->repository, pair.to->repository);
   if (change.fields.empty()) differs("path", pair.from->path, pair.to->path);
-  change.identity = !same_bytes;
+  const bool asked_otherwise = pair.from->requested != pair.to->requested;
+  const auto flag = [](const LockedPackage& package) { return package.requested ? "true" : "false"; };
+  if (asked_otherwise) differs("requested", flag(*pair.from), flag(*pair.to));
+  change.identity = !same_bytes || asked_otherwise;
   return change;
 }
 

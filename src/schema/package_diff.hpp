@@ -19,10 +19,12 @@ struct PackagePair {
   }
 };
 
-/// Pairs of one name each, in the order of names. Both lists are sorted as a sealed lock's. A package that
-/// differs in nothing but `requested` is no pair.
+/// Pairs of one name each, in the order of names. Both lists are sorted as a sealed lock's.
 [[nodiscard]] std::vector<PackagePair> package_differences(const std::vector<LockedPackage>& a,
                                                            const std::vector<LockedPackage>& b);
+
+/// The same file from the same place, which one manifest asks for and the other does not.
+[[nodiscard]] bool differs_in_request_only(const PackagePair& pair);
 
 /// `what` is "package" or "base-package".
 [[nodiscard]] InputChange describe(const PackagePair& pair, std::string_view what);

@@ -49,6 +49,7 @@ TEST(Identity, EveryIdentityFieldChangesTheId) {
       [](LockFile& l) { l.resolved_packages[0].version += "x"; },
       [](LockFile& l) { l.resolved_packages[0].arch = "i386"; },
       [](LockFile& l) { l.resolved_packages[0].sha256 = hash_bytes("other").hex(); },
+      [](LockFile& l) { l.resolved_packages[0].requested = !l.resolved_packages[0].requested; },
       [](LockFile& l) { l.resolved_packages.pop_back(); },
       [](LockFile& l) { l.resolved_apps[0] += "x"; },
       [](LockFile& l) { l.resolved_apps.pop_back(); },
@@ -87,7 +88,6 @@ TEST(Identity, WhereThingsComeFromDoesNotChangeTheId) {
       [](LockFile& l) { l.requested_packages = {"other"}; },
       [](LockFile& l) { l.resolved_packages[0].size += 1; },
       [](LockFile& l) { l.resolved_packages[0].path = "elsewhere"; },
-      [](LockFile& l) { l.resolved_packages[0].requested = !l.resolved_packages[0].requested; },
   };
   const LockFile lock = rich_lock();
   for (const auto& change : changes) {
@@ -95,6 +95,21 @@ TEST(Identity, WhereThingsComeFromDoesNotChangeTheId) {
     change(changed);
     EXPECT_EQ(id_of(changed), id_of(lock));
   }
+}
+
+/// Package managers write down who was asked for, so two such environments have other bytes.
+TEST(Identity, OnlyAPackageThatWasAskedForSaysSo) {
+  LockFile lock = mock_lock(parse_manifest("manifest_version = 1\n[base]\nimage = \"a\"\n", "x"));
+  LockedPackage alpha;
+  alpha.name = "alpha";
+  alpha.requested = true;
+  LockedPackage liba;
+  liba.name = "liba";
+  lock.resolved_packages = {alpha, liba};
+  EXPECT_EQ(parse_json(identity_json(lock), "identity").at("packages"),
+            parse_json(R"([{"arch":"","name":"alpha","requested":true,"sha256":"","version":""},
+                           {"arch":"","name":"liba","sha256":"","version":""}])",
+                       "packages"));
 }
 
 TEST(Identity, OrderDoesNotMatter) {

@@ -255,7 +255,7 @@ TEST(CompareInputs, MountsAreComparedByTheirLabel) {
             "~ mount work access rw>ro\n");
 }
 
-TEST(CompareInputs, AppsArePartOfTheIdentityAndNamesOfPackagesAreNot) {
+TEST(CompareInputs, AppsArePartOfTheIdentityAndNamesOfWhatTheBaseHasAreNot) {
   EXPECT_EQ(after([](LockFile& lock) {
               lock.resolved_apps = {"firefox"};
               lock.resolved_packages.push_back(package("firefox", "128", true));
@@ -277,6 +277,32 @@ TEST(CompareInputs, ARequestForAVersionBelongsToItsPackage) {
               find(lock, "git") = package("git", "1:2.40", true);
             }),
             "~ package git request git>git=1:2.40 version 1:2.39>1:2.40\n");
+}
+
+TEST(CompareInputs, ARequestForADependencyIsPartOfTheIdentity) {
+  const auto ask = [](LockFile& lock) {
+    lock.requested_packages = {"curl", "git", "perl"};
+    find(lock, "perl").requested = true;
+  };
+  EXPECT_EQ(after(ask), "+ request perl\n");
+  EXPECT_EQ(compare(changed(ask), sample()), "- request perl\n");
+  EXPECT_EQ(after([&](LockFile& lock) {
+              ask(lock);
+              lock.requested_packages.back() = "perl=5.36";
+            }),
+            "+ request perl\n");
+  EXPECT_EQ(after([](LockFile& lock) {
+              lock.resolved_apps = {"perl"};
+              find(lock, "perl").requested = true;
+            }),
+            "+ app perl\n");
+  EXPECT_EQ(after([&](LockFile& lock) {
+              ask(lock);
+              find(lock, "perl") = package("perl", "5.37", true);
+            }),
+            "~ package perl version 5.36>5.37 requested false>true\n");
+  EXPECT_EQ(after([](LockFile& lock) { find(lock, "perl").requested = true; }),
+            "~ package perl requested false>true\n");
 }
 
 TEST(CompareInputs, WhatNobodyAskedForIsACauseOnlyIfNothingElseIs) {
@@ -351,6 +377,8 @@ TEST(CompareInputs, SaysThatTheIdentityMovesExactlyIfItDoes) {
     if (random.coin()) b.resolved_packages = a.resolved_packages;
     if (random.coin()) b.repositories = a.repositories;
     if (random.coin() && !b.resolved_packages.empty()) b.resolved_packages.pop_back();
+    if (random.coin() && !b.resolved_packages.empty())
+      b.resolved_packages[0].requested = !b.resolved_packages[0].requested;
     seal_identity(b);
     static_cast<void>(compare(a, b));
     EXPECT_EQ(compare(a, a), "") << seed;

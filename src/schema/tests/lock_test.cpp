@@ -217,7 +217,7 @@ TEST(LockFile, EveryHandEditIsNoticed) {
       {"size = 17", "size = 18", "checksum mismatch"},
       {"pool/main/x/curl.deb", "pool/main/x/evil.deb", "checksum mismatch"},
       {"http://deb.debian.org/debian\"", "http://example.org/debian\"", "checksum mismatch"},
-      {"requested = true\n", "", "checksum mismatch"},
+      {"requested = true\n", "", "env_id mismatch"},
       {"suite = \"bookworm\"", "suite = \"trixie\"", "checksum mismatch"},
       {"    \"git\",\n", "", "checksum mismatch"},
   };

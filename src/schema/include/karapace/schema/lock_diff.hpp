@@ -25,7 +25,7 @@ struct FieldChange {
 /// One input that differs.
 struct InputChange {
   ChangeSign sign = ChangeSign::Changed;
-  /// "package", "app", "request" (a name in the manifest that is not the one of a package that differs),
+  /// "package", "app", "request" (a name in the manifest, whose package is the same if there is one),
   /// "dependencies" (packages of which the locks do not say who needs them), "relocated" (the same packages
   /// in other places), "base", "base-package", "mount", "policy", "arch", "format", "repository",
   /// "dependency-layer".
