@@ -67,7 +67,10 @@ constexpr Flag kBuildFlags[] = {
      .value = FlagValue::Required,
      .value_name = "NAME",
      .summary = "Name of the environment: 1 to 64 letters, digits, '-' and '_'"},
-    {.name = "locked", .summary = "Fail if the lock file would have to change"},
+    {.name = "locked",
+     .summary =
+         "Fail if the lock file would have to change, also where it lacks only the digest of the layer "
+         "that its packages give"},
     {.name = "offline",
      .summary = "Open no network connection: everything must be in the lock and in the store"},
     {.name = "require-pinned-image", .summary = "Fail unless base.image names its bytes (digest or sha256)"},

@@ -24,7 +24,9 @@ inline constexpr CommandSpec kFetchSpec = {
         "Afterwards "
         "karapace build --offline works without network. A lock that is missing or does not fit the manifest "
         "is "
-        "made first, unless --locked is given. gc frees what no environment needs, so build before it.",
+        "made first, unless --locked is given; which layer its packages give is added by the first build, "
+        "and "
+        "build --locked wants to know it. gc frees what no environment needs, so build before it.",
     .arguments = kFetchArguments,
     .flags = kFetchFlags,
     .examples = kFetchExamples,
@@ -52,7 +54,7 @@ inline constexpr Flag kBundleFlags[] = {{.name = "lock",
                                          .summary = "import: also write manifest and lock to this directory",
                                          .complete = Complete::Directory}};
 inline constexpr Example kBundleExamples[] = {
-    {"karapace fetch && karapace bundle export dev.bundle",
+    {"karapace build && karapace fetch && karapace bundle export dev.bundle",
      "Everything that karapace.lock names, in one file"},
     {"karapace bundle import dev.bundle --into . && karapace build --locked --offline",
      "On a machine without network"},
@@ -105,7 +107,7 @@ inline constexpr CommandSpec kPinSpec = {
         "Replaces base.image by a name with a digest and leaves every other byte of the manifest as it is. "
         "A lock that fits the manifest decides which bytes; otherwise what the name means now. A base that "
         "is made of packages (debian/12), or a local one, has no such name: only a lock pins it, and "
-        "--write-lock writes that.",
+        "--write-lock writes that. The first build adds to such a lock which layer its packages give.",
     .arguments = kFetchArguments,
     .flags = kPinFlags,
     .examples = kPinExamples,

@@ -8,6 +8,7 @@
 
 #include "karapace/base/durable.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/remote/fetch.hpp"
 #include "karapace/schema/identity.hpp"
@@ -15,6 +16,23 @@
 #include "karapace/store/object_store.hpp"
 
 namespace karapace::core {
+namespace {
+
+constexpr std::size_t kMaxShownPath = 4096;
+
+/// A lock that was never built accepts whatever bytes come out: building it would change it.
+void require_complete_lock(const BuildInputs& inputs) {
+  if (!lacks_dependency_layer(*inputs.old_lock)) return;
+  throw Error(ErrorCode::InvalidInput,
+              fmt::format("--locked: {} would change, because it does not say yet which dependency layer its "
+                          "packages give",
+                          printable(inputs.lock_path, kMaxShownPath)),
+              fmt::format("build it once with karapace build {} (with --offline, too, after a fetch), and "
+                          "commit the lock file",
+                          printable(inputs.manifest_path, kMaxShownPath)));
+}
+
+}  // namespace
 
 Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inputs)
     : engine_(engine),
@@ -25,6 +43,7 @@ Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inpu
       progress_(engine.progress, engine.began) {}
 
 BuildResult Build::run() {
+  if (options_.locked) require_complete_lock(inputs_);
   if (auto done = try_up_to_date()) return std::move(*done);
   if (options_.offline) check_offline();
   begin();
@@ -123,13 +142,9 @@ bool Build::stands_on_lock(const store::EnvRecord& record) const {
 void Build::check_lock_change() {
   lock_changed_ = !inputs_.old_lock || !(lock_ == *inputs_.old_lock);
   if (!lock_changed_ || !options_.locked) return;
-  // The intent was checked before; what can still be new is the digest of a layer nobody had built yet.
-  LockFile without_layer = lock_;
-  without_layer.dependency_layer = inputs_.old_lock->dependency_layer;
-  if (!(without_layer == *inputs_.old_lock)) {
-    throw Error(ErrorCode::InvalidInput, fmt::format("--locked: {} would change", inputs_.lock_path));
-  }
-  lock_changed_ = false;
+  throw Error(ErrorCode::InvalidInput,
+              fmt::format("--locked: {} would change", printable(inputs_.lock_path, kMaxShownPath)),
+              "bring the lock up to date with karapace build, and commit it");
 }
 
 void Build::save_lock_file() {

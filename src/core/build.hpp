@@ -36,6 +36,10 @@ struct BuildInputs {
 [[nodiscard]] BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
                                             const std::string& store_root, const store::StoreLayout* layout);
 
+/// As fetch and pin write it: the digest of what its packages give is known only when they were installed
+/// once.
+[[nodiscard]] bool lacks_dependency_layer(const LockFile& lock);
+
 [[nodiscard]] Error unpinned_image(ErrorCode code, const Manifest& manifest);
 
 /// What of the old lock can be kept.

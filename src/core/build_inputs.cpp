@@ -127,6 +127,10 @@ void check_update_names(const BuildPlan& plan, const BuildOptions& options) {
 
 }  // namespace
 
+bool lacks_dependency_layer(const LockFile& lock) {
+  return lock.dependency_layer.empty() && !lock.resolved_packages.empty();
+}
+
 Error unpinned_image(ErrorCode code, const Manifest& manifest) {
   return Error(code, fmt::format("base.image is not pinned: '{}'", printable(manifest.base_image)),
                "karapace pin, or write it: a URL with its checksum, image = \"https://host/rootfs.tar.xz "

@@ -121,6 +121,12 @@ BundleResult Engine::export_bundle(const std::string& manifest_path, const std::
   result.path = absolute_path(output);
   result.files = header.files.size();
   result.bytes = total_size(header.files);
+  if (lacks_dependency_layer(*inputs.old_lock)) {
+    impl_->progress.note(fmt::format(
+        "{} does not say which dependency layer its packages give: build --locked will refuse it; karapace "
+        "build adds that",
+        printable(inputs.lock_path, kMaxShownPath)));
+  }
   impl_->progress.step("export", counted(result.files, "file"));
   write_new_file(result.path, [&](FdRef file) {
     write_all(file, encode_bundle_header(header));

@@ -50,6 +50,22 @@ TEST_F(CliFetch, WhatWasFetchedIsBuiltWithoutNetwork) {
   EXPECT_EQ(parse_json(built.out, "build").at("downloaded_files"), 0);
 }
 
+TEST_F(CliFetch, ALockThatWasOnlyFetchedIsNoLockedBuildUntilItWasBuilt) {
+  write_mock_manifest("'git'");
+  karapace_ok({"fetch"});
+  const std::string fetched = read("karapace.lock");
+  const Json error = karapace_json({"build", "--locked"}, 2).at("error");
+  EXPECT_EQ(error.at("code"), "invalid_input");
+  EXPECT_NE(error.at("fix").get<std::string>().find("karapace build " + project() + "/karapace.toml"),
+            std::string::npos)
+      << error;
+  EXPECT_EQ(read("karapace.lock"), fetched);
+  karapace_ok({"fetch", "--locked"});
+  karapace_ok({"bundle", "export", "it.bundle"});
+  karapace_ok({"build", "--offline"});
+  karapace_ok({"build", "--locked"});
+}
+
 TEST_F(CliFetch, AnOfflineBuildNamesEveryMissingFileAndHowToGetIt) {
   write_lock_of_packages();
   const Json error = karapace_json({"build", "--offline", "--locked"}, 2).at("error");

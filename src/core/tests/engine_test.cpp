@@ -162,6 +162,38 @@ TEST_F(EngineTest, LockedBuildWithoutALockIsRefused) {
   EXPECT_FALSE(fs::exists(directory_ / "store" / "store" / "metadata"));
 }
 
+TEST_F(EngineTest, LockedBuildWithoutTheDigestOfItsPackagesIsRefusedAlsoIfTheStoreHasThem) {
+  const auto manifest = write_manifest("karapace.toml", "'git'");
+  const std::string path = build(manifest).lock_path;
+  const std::string complete = read_text(path);
+  LockFile lock = load_lock(path).value();
+  lock.dependency_layer.clear();
+  seal_identity(lock);
+  save_lock(path, lock);
+  const std::string fetched = read_text(path);
+  BuildOptions locked;
+  locked.locked = true;
+  for (const std::string place : {"store", "nothing"}) {
+    EXPECT_EQ(code_of([&] { build(manifest, locked); }), ErrorCode::InvalidInput) << place;
+    EXPECT_NE(last_message_.find("dependency layer"), std::string::npos) << last_message_;
+    EXPECT_EQ(read_text(path), fetched);
+    fs::remove_all(directory_ / "store");
+  }
+  EXPECT_FALSE(fs::exists(directory_ / "store")) << "nothing was done";
+  EXPECT_TRUE(build(manifest).lock_changed);
+  EXPECT_EQ(read_text(path), complete);
+  EXPECT_NO_THROW(build(manifest, locked));
+}
+
+TEST_F(EngineTest, LockedBuildWithoutPackagesNeedsNoDigestOfThem) {
+  const auto manifest = write_manifest("karapace.toml", "");
+  build(manifest);
+  fs::remove_all(directory_ / "store");
+  BuildOptions locked;
+  locked.locked = true;
+  EXPECT_FALSE(build(manifest, locked).lock_changed);
+}
+
 TEST_F(EngineTest, LockOfAnotherManifestIsRefusedUntilUpdateIsAsked) {
   build(write_manifest("a.toml", "'git'", {}, "rolling"));
   const auto manifest = write_manifest("b.toml", "'git'", {}, "debian/12");
