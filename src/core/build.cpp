@@ -49,6 +49,7 @@ BuildResult Build::run() {
   begin();
   try {
     complete_lock();
+    refuse_other_projects(store::MetadataStore(*engine_.layout).find(lock_.env_id));
     ensure_dependencies();
     engine_.cancel.check();
     publish();
@@ -102,6 +103,7 @@ std::optional<BuildResult> Build::try_up_to_date() {
   const auto record = store::MetadataStore(layout).find(lock_.env_id);
   // A frozen or archived environment that is built again is to be used again.
   if (!record || record->state != store::EnvState::Built) return std::nullopt;
+  if (is_of_another_manifest(*record, inputs_)) return std::nullopt;
   if (inputs_.name && !inputs_.name_is_default && record->name != inputs_.name) return std::nullopt;
   if (inputs_.name_is_default && !record->name && inputs_.name) return std::nullopt;
   if (!stands_on_lock(*record)) return std::nullopt;
@@ -175,6 +177,8 @@ void Build::publish() {
   store::MetadataStore metadata(layout);
   env_lock_ = lock_settled(engine_, lock_.env_id, fmt::format("another build of {}", lock_.short_id));
   auto existing = metadata.find(lock_.env_id);
+  refuse_other_projects(existing);
+  if (existing) tell_who_shares(*existing);
   const UniqueFd environment = open_directory(layout.root(), "env/" + lock_.env_id);
   const bool is_stale = !existing && tell_what_is_stale(environment);
   if (!existing && !is_stale) operation_->add_step({store::WalStep::Kind::RemoveEnvironment, lock_.env_id});
@@ -222,9 +226,7 @@ void Build::put_record(const store::EnvRecord& record) {
   operation_->add_step({store::WalStep::Kind::DropName, owner->env_id});
   metadata.put_taking_name(record, owner->env_id);
   const bool goes = inputs_.replaces && predecessor_ && predecessor_->env_id == owner->env_id;
-  if (!goes)
-    progress_.note(
-        fmt::format("name '{}' moves here from {}, which stays as it is", *record.name, owner->short_id));
+  if (!goes) tell_what_stays(*owner);
 }
 
 void Build::replace_predecessor() {
@@ -297,6 +299,7 @@ BuildResult Build::result(bool up_to_date) {
   result.base_layer = lock_.base_image_digest;
   result.dependency_layers = dependency_layers();
   result.timings = progress_.finish();
+  result.notes = progress_.notes();
   return result;
 }
 

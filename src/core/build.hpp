@@ -66,6 +66,9 @@ void carry_snapshots(const store::StoreLayout& layout, const std::string& from, 
 [[nodiscard]] std::optional<LockedEnvironment> take_over(Engine::Impl& engine, const store::EnvRecord& old,
                                                          const std::string& new_id);
 
+/// Of two that have one identity.
+[[nodiscard]] bool is_of_another_manifest(const store::EnvRecord& record, const BuildInputs& inputs);
+
 /// For building layers of an environment again, from what its record keeps.
 [[nodiscard]] BuildInputs recorded_inputs(const store::StoreLayout& layout, const store::EnvRecord& record,
                                           LockFile lock);
@@ -130,6 +133,11 @@ class Build {
   void check_lock_change();
   void save_lock_file();
   void publish();
+  [[nodiscard]] bool takes_name_of(const store::EnvRecord& existing) const;
+  /// Throws Conflict where somebody else's decision would be undone: `existing` has the identity of the lock.
+  void refuse_other_projects(const std::optional<store::EnvRecord>& existing) const;
+  void tell_who_shares(const store::EnvRecord& existing);
+  void tell_what_stays(const store::EnvRecord& old);
   bool tell_what_is_stale(FdRef environment);
   void put_record(const store::EnvRecord& record);
   void replace_predecessor();

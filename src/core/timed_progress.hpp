@@ -38,7 +38,11 @@ class TimedProgress final : public ProgressSink {
   void advance(std::uint64_t done, std::uint64_t total, std::string_view unit) override {
     next_.advance(done, total, unit);
   }
-  void note(std::string_view text) override { next_.note(text); }
+  void note(std::string_view text) override {
+    notes_.emplace_back(text);
+    next_.note(text);
+  }
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
 
   /// The current step ends now.
   std::vector<StepTime> finish() {
@@ -65,6 +69,7 @@ class TimedProgress final : public ProgressSink {
   std::chrono::milliseconds counted_{0};
   std::string part_;
   std::vector<StepTime> times_;
+  std::vector<std::string> notes_;
   std::size_t current_ = 0;
 };
 

@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::string_view kDefaultManifest = "karapace.toml";
 
+constexpr std::size_t kMaxNote = 10000;
+
 enum class Kind { Build, Rebuild };
 
 /// --update=git,curl --update=make: {"git", "curl", "make"}.
@@ -97,6 +99,8 @@ OrderedJson result_json(const core::BuildResult& result, Kind kind, bool timings
                {"downloaded_files", result.downloaded_files},
                {"base_layer", result.base_layer},
                {"dependency_layers", result.dependency_layers}};
+  json["notes"] = Json::array();
+  for (const std::string& note : result.notes) json["notes"].push_back(printable(note, kMaxNote));
   if (timings) {
     json["timings"] = Json::array();
     for (const core::StepTime& step : result.timings) {

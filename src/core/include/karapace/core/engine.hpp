@@ -54,7 +54,8 @@ struct BuildResult {
   std::uint64_t downloaded_files = 0;
   std::string base_layer;
   std::vector<std::string> dependency_layers;
-  std::vector<StepTime> timings;  // since the engine was made; together they are the whole time
+  std::vector<std::string> notes;  // what the progress was told, e.g. who else has this environment
+  std::vector<StepTime> timings;   // since the engine was made; together they are the whole time
 };
 
 struct FetchResult {
