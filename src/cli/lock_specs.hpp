@@ -68,7 +68,9 @@ inline constexpr CommandSpec kBundleSpec = {
         "packages. The same manifest and lock give the same bundle.\n\n"
         "An import checks every byte against the hashes of the lock before any of it can be found in the "
         "store, "
-        "and may be killed at any time. It builds nothing: karapace build --offline does.",
+        "and may be killed at any time. It builds nothing: karapace build --offline does.\n\n"
+        "With --lock the bundle is not trusted. A lock says nothing about runtime.home, so a manifest that "
+        "wants your own home is then written by --into only where it lies already.",
     .arguments = kBundleArguments,
     .flags = kBundleFlags,
     .examples = kBundleExamples,

@@ -103,6 +103,20 @@ void check_expected_lock(const LockFile& lock, const std::string& path) {
               "ask for a bundle of this lock: karapace bundle export FILE");
 }
 
+/// Whoever names a lock trusts that lock and not the bundle, and runtime.home is not in the lock: the
+/// manifest must not open the user's own home to the environment. One that lies there already is the user's.
+void check_home(const OpenedBundle& bundle, const Destination& to) {
+  if (bundle.manifest.home != Home::Shared) return;
+  const UniqueFd directory = open_path(to.directory, O_RDONLY | O_DIRECTORY);
+  if (try_read_file_at(directory, to.manifest_name, kMaxManifestBytes) == bundle.header.manifest) return;
+  throw Error(
+      ErrorCode::InvalidInput,
+      "the manifest of the bundle has runtime.home = \"shared\", which gives the environment your own "
+      "home, and a lock does not vouch for that",
+      fmt::format("if you trust that manifest, too: put it at {}/{} first; or import without --into",
+                  printable(to.directory, kMaxShownPath), to.manifest_name));
+}
+
 }  // namespace
 
 BundleResult Engine::export_bundle(const std::string& manifest_path, const std::string& output) {
@@ -145,6 +159,7 @@ BundleResult Engine::import_bundle(const std::string& path, const BundleImportOp
   const std::string lock_name = lock_path_for(bundle.header.name);
   const Destination to{options.into, bundle.header.name, lock_name};
   if (!options.into.empty()) check_destination(to, bundle.header);
+  if (!options.into.empty() && !options.expected_lock.empty()) check_home(bundle, to);
 
   const store::StoreLayout& layout = impl_->open_or_create();
   const FileLock lock = layout.lock_shared([&] { impl_->wait_note("a store-wide operation"); });

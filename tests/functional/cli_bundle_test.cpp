@@ -226,6 +226,24 @@ TEST_F(CliBundle, AnotherLockThanTheExpectedOneIsRefused) {
             "already_exists");
 }
 
+TEST_F(CliBundle, ATrustedLockOpensNobodysHome) {
+  make_bundle();
+  fs::create_directory(project() + "/there");
+  write("bad.bundle", with_header(read("all.bundle"), [](Json& header) {
+          header["manifest"] = header["manifest"].get<std::string>() + "[runtime]\nhome = \"shared\"\n";
+        }));
+  const std::vector<std::string> words = {"bundle",        "import", "bad.bundle", "--lock",
+                                          "karapace.lock", "--into", "there"};
+  const Json error = karapace_json(words, 2).at("error");
+  EXPECT_NE(error.at("message").get<std::string>().find("runtime.home"), std::string::npos) << error;
+  EXPECT_TRUE(fs::is_empty(project() + "/there"));
+  EXPECT_TRUE(arrived().empty());
+  // A manifest that is there already was read by its owner, or should have been.
+  write("there/karapace.toml", read("karapace.toml") + "[runtime]\nhome = \"shared\"\n");
+  karapace_ok(words);
+  EXPECT_EQ(read("there/karapace.lock"), read("karapace.lock"));
+}
+
 TEST_F(CliBundle, DirectoriesAndDevicesAreNoBundles) {
   EXPECT_EQ(karapace({"bundle", "import", "."}).status, 2);
   EXPECT_EQ(karapace({"bundle", "import", "/dev/zero"}).status, 2);
