@@ -87,7 +87,7 @@ constexpr Example kBuildExamples[] = {
     {"karapace build --update=git,curl", "Take newer versions of git and curl, and keep everything else"},
 };
 constexpr Example kRebuildExamples[] = {
-    {"karapace rebuild", "Build karapace.toml again; the old environment goes when the new one is complete"},
+    {"karapace rebuild", "Build karapace.toml; the old environment goes when the new one is complete"},
     {"karapace rebuild --update", "The same with the newest packages"},
 };
 
@@ -229,10 +229,13 @@ constexpr CommandSpec kCommands[] = {
      .exit_notes = kBuildExit,
      .run = run_build},
     {.name = "rebuild",
-     .summary = "Build anew and replace the environment this manifest had before",
-     .description = "Builds first. Only when the new environment is complete does it take over the name, the "
-                    "home and the snapshots of the old one, which is then destroyed. What was not committed "
-                    "there becomes one more snapshot; restore brings it back, with the packages it was on.",
+     .summary = "Build and replace the environment this manifest had before",
+     .description =
+         "Builds first, as build does: layers that the store has are taken and not made again, and without a "
+         "change there is nothing to do. karapace verify-env --rebuild is what makes layers again. Only when "
+         "the new environment is complete does it take over the name, the "
+         "home and the snapshots of the old one, which is then destroyed. What was not committed "
+         "there becomes one more snapshot; restore brings it back, with the packages it was on.",
      .arguments = kBuildArguments,
      .flags = kBuildFlags,
      .examples = kRebuildExamples,
