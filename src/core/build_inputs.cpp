@@ -119,8 +119,11 @@ void check_update_names(const BuildPlan& plan, const BuildOptions& options) {
         std::ranges::find(plan.names, name) != plan.names.end() ||
         std::ranges::any_of(plan.lock.resolved_packages, [&](const auto& p) { return p.name == name; });
     if (!known) {
-      throw Error(ErrorCode::InvalidInput,
-                  fmt::format("--update: package '{}' is not in this environment", printable(name)));
+      throw Error(
+          ErrorCode::InvalidInput,
+          fmt::format("--update: package '{}' is not in this environment", printable(name)),
+          "add it to system.packages of the manifest and build; --update=PKG,... is for packages that "
+          "the manifest or the lock names");
     }
   }
 }

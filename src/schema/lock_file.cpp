@@ -114,7 +114,13 @@ std::string lock_path_for(const std::string& manifest_path) {
 std::optional<LockFile> load_lock(const std::string& path) {
   const std::optional<std::string> text = try_read_source_file(path, kMaxLockBytes);
   if (!text) return std::nullopt;
-  return parse_lock(*text, path);
+  try {
+    return parse_lock(*text, path);
+  } catch (Error& error) {
+    // Cut off or emptied, or with what a merge left: none of its parts says what to do.
+    if (error.fix().empty()) error.set_fix(std::string(kNewLockFix));
+    throw;
+  }
 }
 
 void save_lock(const std::string& path, const LockFile& lock) {
@@ -168,8 +174,7 @@ void seal_identity(LockFile& lock) {
 void verify_integrity(const LockFile& lock, std::string_view file_name) {
   const auto refuse = [&](std::string_view key, const std::string& message) {
     throw ManifestError(std::string(file_name), 0, 0, key, message,
-                        "The lock was changed by hand or by a merge: restore it from version control, or run "
-                        "`karapace build --update` to write a new one.");
+                        fmt::format("The lock was changed by hand or by a merge. {}", kNewLockFix));
   };
   if (lock.lock_version != kLockVersion) {
     refuse("lock_version",

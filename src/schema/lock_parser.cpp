@@ -248,8 +248,8 @@ void check_version(const TableReader& any_keys) {
   if (version == kLockVersion) return;
   any_keys.fail(any_keys.require("lock_version"), "lock_version",
                 fmt::format("unsupported lock_version: {}, expected {}", version, kLockVersion),
-                version > kLockVersion ? "This lock was written by a newer karapace."
-                                       : "Run `karapace build --update` to write a new one.");
+                version > kLockVersion ? std::string("This lock was written by a newer karapace.")
+                                       : std::string(kNewLockFix));
 }
 
 void read_policy(const TableReader& top, LockFile& lock) {

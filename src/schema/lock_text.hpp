@@ -12,6 +12,11 @@ namespace karapace {
 
 inline constexpr std::uint32_t kLockVersion = 2;
 
+/// --update is no way out: it does not read past a lock that is broken, because a lock says how old is too
+/// old.
+inline constexpr std::string_view kNewLockFix =
+    "Restore the lock from version control, or remove it and run `karapace build` to write a new one.";
+
 /// The order of packages: name, version, arch.
 [[nodiscard]] bool package_less(const LockedPackage& a, const LockedPackage& b) noexcept;
 

@@ -20,7 +20,9 @@ std::optional<std::string> try_read_source_file(const std::string& path, std::si
     throw ManifestError(path, 0, 0, {}, error.message());
   }
   const struct stat status = stat_fd(file);
-  if (S_ISDIR(status.st_mode)) throw ManifestError(path, 0, 0, {}, "is a directory, not a file");
+  if (S_ISDIR(status.st_mode))
+    throw ManifestError(path, 0, 0, {}, "is a directory, not a file",
+                        "Name a file in it: a manifest is usually called karapace.toml.");
   if (!S_ISREG(status.st_mode)) throw ManifestError(path, 0, 0, {}, "is not a regular file");
   if (status.st_size > static_cast<off_t>(limit)) {
     throw ManifestError(

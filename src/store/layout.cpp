@@ -173,6 +173,21 @@ UniqueFd open_shared_lock(FdRef dir) {
   }
 }
 
+/// Runs `body`; what it throws says what was meant to be a store.
+template <typename Body>
+auto opening(const std::string& path, Body&& body) -> decltype(body()) {
+  return with_context([&] { return "opening the store " + path; },
+                      [&] {
+                        try {
+                          return body();
+                        } catch (SystemError& error) {
+                          if (error.error_number() == ENOTDIR)
+                            error.set_fix("Name a directory with --store or KARAPACE_STORE.");
+                          throw;
+                        }
+                      });
+}
+
 }  // namespace
 
 std::string default_store_path() {
@@ -200,40 +215,37 @@ StoreLayout::StoreLayout(std::string root_path, UniqueFd root, UniqueFd store)
 
 StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
   const std::string path = absolute_path(root_path);
-  return with_context([&] { return "opening the store " + path; },
-                      [&] {
-                        create_root(path);
-                        UniqueFd root = open_path(path, kOpenDirectory);
-                        if (std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
-                            store && check_version(*store)) {
-                          for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
-                          for (const char* name : kStoreDirectories) ensure_directory_at(*store, name, 0700);
-                          return StoreLayout(path, std::move(root), std::move(*store));
-                        }
-                        check_may_initialise(root, path);
-                        make_as_needed(path, "permissions",
-                                       [&] { ensure_directory_at(root, "store", 0700); });
-                        UniqueFd store = open_directory(root, "store");
-                        require_file_system(store, path);
-                        for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
-                        for (const char* name : kStoreDirectories) ensure_directory_at(store, name, 0700);
-                        sync_directory(store);
-                        // Last: a store is one when it has a version.
-                        OrderedJson version;
-                        version["format_version"] = kFormatVersion;
-                        replace_file(store, kVersionFile, pretty_json(version));
-                        sync_directory(root);
-                        return StoreLayout(path, std::move(root), std::move(store));
-                      });
+  return opening(path, [&] {
+    create_root(path);
+    UniqueFd root = open_path(path, kOpenDirectory);
+    if (std::optional<UniqueFd> store = try_open_beneath(root, "store", kOpenDirectory);
+        store && check_version(*store)) {
+      for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
+      for (const char* name : kStoreDirectories) ensure_directory_at(*store, name, 0700);
+      return StoreLayout(path, std::move(root), std::move(*store));
+    }
+    check_may_initialise(root, path);
+    make_as_needed(path, "permissions", [&] { ensure_directory_at(root, "store", 0700); });
+    UniqueFd store = open_directory(root, "store");
+    require_file_system(store, path);
+    for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
+    for (const char* name : kStoreDirectories) ensure_directory_at(store, name, 0700);
+    sync_directory(store);
+    // Last: a store is one when it has a version.
+    OrderedJson version;
+    version["format_version"] = kFormatVersion;
+    replace_file(store, kVersionFile, pretty_json(version));
+    sync_directory(root);
+    return StoreLayout(path, std::move(root), std::move(store));
+  });
 }
 
 std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_path) {
-  return with_context([&] { return "opening the store " + absolute_path(root_path); },
-                      [&]() -> std::optional<StoreLayout> {
-                        std::optional<StoreLayout> layout = find(absolute_path(root_path));
-                        if (layout && !check_version(layout->store_)) return std::nullopt;
-                        return layout;
-                      });
+  return opening(absolute_path(root_path), [&]() -> std::optional<StoreLayout> {
+    std::optional<StoreLayout> layout = find(absolute_path(root_path));
+    if (layout && !check_version(layout->store_)) return std::nullopt;
+    return layout;
+  });
 }
 
 void StoreLayout::require_one_file_system() const {
@@ -251,8 +263,7 @@ void StoreLayout::require_one_file_system() const {
 }
 
 std::optional<StoreLayout> StoreLayout::open_any_version(const std::string& root_path) {
-  return with_context([&] { return "opening the store " + absolute_path(root_path); },
-                      [&] { return find(absolute_path(root_path)); });
+  return opening(absolute_path(root_path), [&] { return find(absolute_path(root_path)); });
 }
 
 std::optional<StoreLayout> StoreLayout::find(const std::string& path) {

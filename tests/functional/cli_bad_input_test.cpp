@@ -122,6 +122,24 @@ TEST_F(CliBadInput, AnImageThatIsNotPinned) {
   EXPECT_FALSE(exists("karapace.lock"));
 }
 
+TEST_F(CliBadInput, EveryWrongPlaceSaysWhatToDo) {
+  build_mock("dev", "'git'");
+  const auto fix_of = [&](const std::vector<std::string>& words) {
+    return karapace_json(words, 2).at("error").at("fix").get<std::string>();
+  };
+  const auto expect_fix = [&](const std::vector<std::string>& words, std::string_view wanted) {
+    const std::string fix = fix_of(words);
+    EXPECT_NE(fix.find(wanted), std::string::npos) << words.back() << ": " << fix;
+  };
+  expect_fix({"build", "."}, "karapace.toml");
+  expect_fix({"build", "--update=nope"}, "system.packages");
+  expect_fix({"--store", "/dev/null", "build"}, "--store");
+  expect_fix({"--store", project() + "/karapace.lock", "list"}, "KARAPACE_STORE");
+  write("karapace.lock", "");
+  expect_fix({"build"}, "remove it");
+  expect_fix({"build", "--update"}, "remove it");
+}
+
 TEST_F(CliBadInput, ABadNameIsRefusedBeforeAnythingIsBuilt) {
   write_mock_manifest("'git'");
   const std::vector<std::string> before = snapshot();

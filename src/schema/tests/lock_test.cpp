@@ -207,6 +207,21 @@ TEST(LockFile, HugeOrBinaryFilesAreRefused) {
   EXPECT_CONTAINS(parse_message(""), "missing key 'lock_version'");
 }
 
+TEST(LockFile, WhatIsLeftOfACutOrEmptiedFileSaysWhatToDo) {
+  const std::string good = serialize_lock(sample());
+  const std::string path = ::testing::TempDir() + "/karapace-lock-test.lock";
+  for (const std::size_t size : {std::size_t{0}, std::size_t{90}, good.size() / 2, good.size() - 30}) {
+    std::ofstream(path) << good.substr(0, size);
+    try {
+      static_cast<void>(load_lock(path));
+      ADD_FAILURE() << size;
+    } catch (const ManifestError& error) {
+      EXPECT_CONTAINS(error.fix(), "remove it and run `karapace build`");
+    }
+  }
+  std::remove(path.c_str());
+}
+
 TEST(LockFile, EveryHandEditIsNoticed) {
   const std::string good = serialize_lock(sample());
   const std::vector<std::tuple<std::string, std::string, std::string>> cases = {
