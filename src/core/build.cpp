@@ -14,6 +14,7 @@
 #include "karapace/schema/identity.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
+#include "missing_artefacts.hpp"
 
 namespace karapace::core {
 namespace {
@@ -43,7 +44,10 @@ Build::Build(Engine::Impl& engine, const BuildOptions& options, BuildInputs inpu
       progress_(engine.progress, engine.began) {}
 
 BuildResult Build::run() {
-  if (options_.locked) require_complete_lock(inputs_);
+  if (options_.locked) {
+    require_complete_lock(inputs_);
+    check_locked_sizes();
+  }
   if (auto done = try_up_to_date()) return std::move(*done);
   if (options_.offline) check_offline();
   begin();
@@ -67,6 +71,10 @@ BuildResult Build::run() {
   env_lock_.reset();
   if (!astray_.empty()) return_to_lock();
   return result(false);
+}
+
+void Build::check_locked_sizes() {
+  check_sizes(all_artefacts(*backend_, plan_.lock), engine_.layout ? &*engine_.layout : nullptr);
 }
 
 LockFile Build::run_lock() {

@@ -105,6 +105,8 @@ class Build {
  private:
   [[nodiscard]] std::optional<BuildResult> try_up_to_date();
   void begin();
+  /// --locked: a size that is not that of the file is a lock that was changed.
+  void check_locked_sizes();
   /// Offline: throws MissingArtefacts for everything that a build would have to download.
   void check_offline() const;
   [[nodiscard]] std::string how_to_fetch() const;

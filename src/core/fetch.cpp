@@ -13,6 +13,7 @@
 namespace karapace::core {
 
 FetchResult Build::run_fetch() {
+  if (options_.locked) check_locked_sizes();
   begin();
   try {
     if (plan_.resolve_base || plan_.resolve_packages) {

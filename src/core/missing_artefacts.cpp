@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
@@ -77,6 +78,23 @@ std::vector<runtime::Artefact> not_in_store(std::vector<runtime::Artefact> artef
     return !seen.insert(artefact.sha256).second || (packages && packages->contains(artefact.sha256));
   });
   return artefacts;
+}
+
+void check_sizes(const std::vector<runtime::Artefact>& artefacts, const store::StoreLayout* layout) {
+  if (layout == nullptr) return;
+  const store::PackageStore packages(*layout);
+  for (const runtime::Artefact& artefact : artefacts) {
+    if (artefact.size == 0) continue;  // the lock does not know
+    const auto file = packages.open(artefact.sha256);
+    if (!file) continue;
+    const auto size = static_cast<std::uint64_t>(stat_fd(*file).st_size);
+    if (size == artefact.size) continue;
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("the lock gives {} {} bytes, and the file with its hash in the store has {}",
+                            printable(artefact.label), artefact.size, size),
+                "restore the lock from version control; if it was not edited, karapace verify-store tells "
+                "whether the store is damaged");
+  }
 }
 
 MissingArtefacts::MissingArtefacts(ErrorCode code, std::string_view cause,

@@ -20,4 +20,8 @@ namespace karapace::core {
 [[nodiscard]] std::vector<runtime::Artefact> not_in_store(std::vector<runtime::Artefact> artefacts,
                                                           const store::StoreLayout* layout);
 
+/// Throws InvalidInput if the store has one of them with another size: its hash is right, so a lock that
+/// names it is not what was written. `layout` may be null.
+void check_sizes(const std::vector<runtime::Artefact>& artefacts, const store::StoreLayout* layout);
+
 }  // namespace karapace::core

@@ -50,6 +50,19 @@ TEST_F(CliFetch, WhatWasFetchedIsBuiltWithoutNetwork) {
   EXPECT_EQ(parse_json(built.out, "build").at("downloaded_files"), 0);
 }
 
+TEST_F(CliFetch, ASizeThatIsNotThatOfTheFileIsRefusedAlsoIfTheStoreHasTheFile) {
+  write_lock_of_packages();
+  karapace_ok({"fetch", "--locked"});
+  LockFile lock = load_lock(project() + "/karapace.lock").value();
+  lock.resolved_packages[1].size += 1;
+  seal_identity(lock);
+  save_lock(project() + "/karapace.lock", lock);
+  for (const std::string verb : {"fetch", "build"}) {
+    const Json error = karapace_json({verb, "--locked"}, 2).at("error");
+    EXPECT_NE(error.at("message").get<std::string>().find("beta 1.0"), std::string::npos) << error;
+  }
+}
+
 TEST_F(CliFetch, ALockThatWasOnlyFetchedIsNoLockedBuildUntilItWasBuilt) {
   write_mock_manifest("'git'");
   karapace_ok({"fetch"});
