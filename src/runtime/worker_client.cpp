@@ -125,6 +125,7 @@ struct PassedFd {
 
 Json ask(const store::StoreLayout& store, Ownership ownership, Json request, const std::vector<PassedFd>& fds,
          ProgressSink& progress, CancelToken& cancel) {
+  require_open_files();  // before descriptors get numbers above the limit
   BuildSandbox sandbox;
   sandbox.ownership = ownership;
   sandbox.argv = {find_helper("karapace-worker")};

@@ -56,10 +56,7 @@ class Verifier {
     progress_.step("verify", "environments");
     check_metadata(records);
     check_names();
-    const auto add = [&](std::string kind, std::string hash, std::string reason,
-                         std::vector<std::string> affects) {
-      add_fault(std::move(kind), std::move(hash), std::move(reason), std::move(affects));
-    };
+    const auto add = [&](IntegrityFault fault) { report_.failed.push_back(std::move(fault)); };
     check_builds(layout_, add);
     check_places(layout_, bad_trees_, add);
     check_log(layout_, add);
@@ -70,6 +67,10 @@ class Verifier {
       std::ranges::sort(affects);
       affects.erase(std::unique(affects.begin(), affects.end()), affects.end());
       add_fault("object", digest.hex(), reason, std::move(affects), layers);
+    }
+    for (NotChecked& item : report_.unreadable) {
+      if (const std::string_view kTree = "tree "; item.what.starts_with(kTree))
+        item.affects = environments_of({item.what.substr(kTree.size())});
     }
     report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;
     report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - missing_layers_.size() -
@@ -85,11 +86,17 @@ class Verifier {
       const auto& of_layer = snapshots_on_[layer];
       snapshots.insert(of_layer.begin(), of_layer.end());
     }
-    report_.failed.push_back({std::move(kind),
-                              std::move(hash),
-                              std::move(reason),
-                              std::move(affects),
-                              {snapshots.begin(), snapshots.end()}});
+    report_.failed.push_back({.kind = std::move(kind),
+                              .hash = std::move(hash),
+                              .reason = std::move(reason),
+                              .affects = std::move(affects),
+                              .snapshots = {snapshots.begin(), snapshots.end()},
+                              .fix = {}});
+  }
+
+  void not_checked(std::string what, const Error& error) {
+    report_.unreadable.push_back(
+        {.what = std::move(what), .reason = error.message(), .fix = error.fix(), .affects = {}});
   }
 
   std::vector<std::string> environments_of(const std::set<std::string>& layers) {
@@ -108,12 +115,14 @@ class Verifier {
     if (objects_.denied.empty()) return;
     // Objects of subordinate ids that their owner has closed to others.
     try {
-      if (!inside_.objects) throw Error(ErrorCode::PermissionDenied, "of a subordinate id");
+      if (!inside_.objects)
+        throw Error(ErrorCode::PermissionDenied, "only its own user namespace may read it");
       for (auto& [digest, reason] : inside_.objects(objects_.denied))
         bad_objects_.emplace(digest, std::move(reason));
       report_.objects_checked += objects_.denied.size();
-    } catch (const Error&) {
-      for (const Digest& digest : objects_.denied) report_.unreadable.push_back("object " + digest.hex());
+    } catch (const Error& error) {
+      if (is_shortage(error)) throw;
+      for (const Digest& digest : objects_.denied) not_checked("object " + digest.hex(), error);
     }
   }
 
@@ -241,8 +250,8 @@ class Verifier {
         bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
     } catch (const Error& error) {
       if (is_shortage(error)) throw;
-      if (mapped || is_denied(error)) {
-        report_.unreadable.push_back("tree " + name);
+      if (error.code() != ErrorCode::Corrupt && (mapped || is_denied(error))) {
+        not_checked("tree " + name, error);
       } else {
         ++report_.trees_checked;
         bad_trees_.emplace(name, error.message());

@@ -33,7 +33,7 @@ void check_environment(FdRef environments, const std::string& env_id, const AddF
       throw CorruptError(".lock", "a file", "something else, which can be removed");
   } catch (const Error& error) {
     if (is_shortage(error)) throw;
-    add("environment", env_id, error.message(), {env_id});
+    add(make_fault("environment", env_id, error.message(), {env_id}));
   }
 }
 
@@ -51,7 +51,7 @@ std::set<std::string> check_entries(FdRef wal, const AddFault& add) {
       if (text) static_cast<void>(parse_wal_text(*text, op_id));
     } catch (const Error& error) {
       if (is_shortage(error)) throw;
-      add("wal", printable(entry.name), error.message(), {});
+      add(make_fault("wal", printable(entry.name), error.message()));
     }
   }
   return operations;
@@ -66,7 +66,7 @@ void check_builds(const StoreLayout& layout, const AddFault& add) {
     if (entry.name.starts_with(kTemporaryPrefix)) continue;
     const bool good = Digest::is_valid(entry.name) && entry.type != DT_LNK &&
                       cache.find(Digest::parse(entry.name)).has_value();
-    if (!good) add("build", printable(entry.name), "it is no build record", {});
+    if (!good) add(make_fault("build", printable(entry.name), "it is no build record"));
   }
 }
 
@@ -79,11 +79,11 @@ void check_places(const StoreLayout& layout, const std::map<std::string, std::st
       const auto info = stat_at(dir, entry.name);
       if (!info || told.contains(entry.name)) continue;
       if (!Digest::is_valid(entry.name)) {
-        add(kind, printable(entry.name), "its name is not one of ours", {});
+        add(make_fault(kind, printable(entry.name), "its name is not one of ours"));
       } else if (S_ISLNK(info->st_mode)) {
-        add(kind, entry.name, "it is a symbolic link, which is never followed", {});
+        add(make_fault(kind, entry.name, "it is a symbolic link, which is never followed"));
       } else if (!S_ISDIR(info->st_mode)) {
-        add(kind, entry.name, "it is not a directory", {});
+        add(make_fault(kind, entry.name, "it is not a directory"));
       } else if (kind == std::string_view("environment")) {
         check_environment(dir, entry.name, add);
       }
@@ -98,7 +98,8 @@ void check_log(const StoreLayout& layout, const AddFault& add) {
   for (const DirectoryEntry& entry : list_directory(staging)) {
     // Looked up again: an operation may have begun since the log was read.
     if (operations.contains(entry.name) || exists_at(wal, wal_file_name(entry.name))) continue;
-    if (exists_at(staging, entry.name)) add("staging", printable(entry.name), "no operation owns it", {});
+    if (exists_at(staging, entry.name))
+      add(make_fault("staging", printable(entry.name), "no operation owns it"));
   }
 }
 

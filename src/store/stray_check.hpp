@@ -6,15 +6,24 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "karapace/store/integrity.hpp"
 #include "karapace/store/layout.hpp"
 
 namespace karapace::store {
 
-/// As IntegrityFault.
-using AddFault = std::function<void(std::string kind, std::string hash, std::string reason,
-                                    std::vector<std::string> affects)>;
+using AddFault = std::function<void(IntegrityFault fault)>;
+[[nodiscard]] inline IntegrityFault make_fault(std::string kind, std::string hash, std::string reason,
+                                               std::vector<std::string> affects = {}, std::string fix = {}) {
+  return {.kind = std::move(kind),
+          .hash = std::move(hash),
+          .reason = std::move(reason),
+          .affects = std::move(affects),
+          .snapshots = {},
+          .fix = std::move(fix)};
+}
 
 void check_builds(const StoreLayout& layout, const AddFault& add);
 /// Links and files where only directories may be: nobody follows them, but somebody put them there. Trees of

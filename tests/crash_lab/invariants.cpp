@@ -96,7 +96,8 @@ std::vector<std::string> find_faults(const std::string& root) {
   const store::IntegrityReport report = store::verify_store(*layout, no_progress(), never);
   for (const store::IntegrityFault& fault : report.failed)
     faults.push_back(fmt::format("verify-store: {} {}: {}", fault.kind, fault.hash, fault.reason));
-  for (const std::string& name : report.unreadable) faults.push_back("verify-store: unreadable " + name);
+  for (const store::NotChecked& item : report.unreadable)
+    faults.push_back(fmt::format("verify-store: unreadable {}: {}", item.what, item.reason));
   for (const store::BadRecord& bad : store::MetadataStore(*layout).list().bad)
     faults.push_back(fmt::format("unreadable record {}: {}", bad.file, bad.reason));
   expect_empty(*layout, "store/staging", faults);

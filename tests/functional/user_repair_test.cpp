@@ -112,6 +112,13 @@ TEST_F(UserMapped, LayersAreHealedFromTheirTrees) {
   expect_healed(secret, "from root/closed/secret of layer");
 }
 
+TEST_F(UserMapped, WithTooFewDescriptorsTheCauseIsToldAndNothingPassesUnseen) {
+  const RunResult result =
+      run_program("/bin/bash", {"-c", "ulimit -n 24; " + karapace_binary() + " verify-store"});
+  EXPECT_EQ(result.status, 1) << result.out;
+  EXPECT_NE((result.out + result.err).find("ulimit -n"), std::string::npos) << result.out << result.err;
+}
+
 TEST_F(UserMapped, DiskUseIsWhatDestroyingAndCollectingGiveBack) {
   const Json record = karapace_json({"inspect", "dev"});
   ASSERT_TRUE(record.at("exclusive_bytes").is_number()) << record.dump(2);

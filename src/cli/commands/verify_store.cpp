@@ -16,7 +16,8 @@ namespace karapace::cli {
 namespace {
 
 Json fault_json(const store::IntegrityFault& fault) {
-  return {{"kind", fault.kind},
+  return {{"fix", fault.fix},
+          {"kind", fault.kind},
           {"hash", printable(fault.hash, 4096)},
           {"reason", printable(fault.reason, 4096)},
           {"affects", fault.affects},
@@ -33,15 +34,38 @@ Json repaired_json(const std::vector<store::Repaired>& repaired) {
 Json report_json(const store::IntegrityReport& report) {
   Json failures = Json::array();
   for (const store::IntegrityFault& fault : report.failed) failures.push_back(fault_json(fault));
+  Json unreadable = Json::array();
+  Json not_checked = Json::array();
+  for (const store::NotChecked& item : report.unreadable) {
+    unreadable.push_back(printable(item.what, 4096));
+    not_checked.push_back({{"affects", item.affects},
+                           {"fix", item.fix},
+                           {"reason", printable(item.reason, 4096)},
+                           {"what", printable(item.what, 4096)}});
+  }
   return Json{{"checked", report.checked},
               {"passed", report.passed},
               {"failed", report.failed.size()},
               {"failures", std::move(failures)},
               {"layers_checked", report.layers_checked},
               {"metadata_checked", report.metadata_checked},
+              {"not_checked", std::move(not_checked)},
               {"objects_checked", report.objects_checked},
               {"trees_checked", report.trees_checked},
-              {"unreadable", report.unreadable}};
+              {"unreadable", std::move(unreadable)}};
+}
+
+std::string affected_and_fix(const std::vector<std::string>& environments,
+                             const std::vector<std::string>& snapshots, const std::string& fix) {
+  std::string text;
+  for (const std::string& env_id : environments) text += fmt::format("     affects {}\n", printable(env_id));
+  for (const std::string& snapshot : snapshots) text += fmt::format("     affects snapshot {}\n", snapshot);
+  if (!fix.empty()) text += fmt::format("     fix: {}\n", printable(fix, 1000));
+  return text;
+}
+
+std::string counted_if_any(std::size_t count, const char* one, const char* many) {
+  return count == 0 ? "" : fmt::format("; {} {}", count, count == 1 ? one : many);
 }
 
 std::string describe(const store::IntegrityReport& report, bool colour) {
@@ -49,21 +73,24 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
   for (const store::IntegrityFault& fault : report.failed) {
     text += fmt::format("{} {} {}: {}\n", coloured("FAIL", "31", colour), printable(fault.kind),
                         printable(fault.hash), printable(fault.reason, 1000));
-    for (const std::string& env_id : fault.affects)
-      text += fmt::format("     affects {}\n", printable(env_id));
-    for (const std::string& snapshot : fault.snapshots)
-      text += fmt::format("     affects snapshot {}\n", snapshot);
+    text += affected_and_fix(fault.affects, fault.snapshots, fault.fix);
   }
-  for (const std::string& name : report.unreadable)
-    text +=
-        fmt::format("not checked, because only its own user namespace may read it, and there is none: {}\n",
-                    printable(name));
-  // Not everything that is looked at is counted: names, snapshots, the log.
-  const std::size_t faults = report.failed.size();
-  return text + fmt::format("{} of {} passed ({} objects, {} layers, {} trees, {} records){}\n",
-                            report.passed, report.checked, report.objects_checked, report.layers_checked,
-                            report.trees_checked, report.metadata_checked,
-                            faults == 0 ? "" : fmt::format("; {} fault{}", faults, faults == 1 ? "" : "s"));
+  for (const store::NotChecked& item : report.unreadable) {
+    text += fmt::format("{} {}: {}\n", coloured("NOT CHECKED", "33", colour), printable(item.what),
+                        printable(item.reason, 1000));
+    text += affected_and_fix(item.affects, {}, item.fix);
+  }
+  return text +
+         fmt::format(
+             "{} of {} passed ({} objects, {} layers, {} trees, {} records){}{}\n", report.passed,
+             report.checked, report.objects_checked, report.layers_checked, report.trees_checked,
+             report.metadata_checked, counted_if_any(report.failed.size(), "fault", "faults"),
+             counted_if_any(report.unreadable.size(), "thing was not checked", "things were not checked"));
+}
+
+int status(const store::IntegrityReport& report) {
+  if (!report.failed.empty()) return kBadStore;
+  return report.unreadable.empty() ? kSuccess : kFailure;
 }
 
 }  // namespace
@@ -79,8 +106,9 @@ int run_verify_store(const Invocation& invocation) {
     result.left = engine.verify_store();
   }
   const store::IntegrityReport& report = result.left;
-  progress.finish(report.failed.empty() ? ProgressRenderer::Outcome::Success
-                                        : ProgressRenderer::Outcome::Failure);
+  const int result_status = status(report);
+  progress.finish(result_status == kSuccess ? ProgressRenderer::Outcome::Success
+                                            : ProgressRenderer::Outcome::Failure);
   if (invocation.json()) {
     Json json = report_json(report);
     if (repair) json["repaired"] = repaired_json(result.repaired);
@@ -91,7 +119,7 @@ int run_verify_store(const Invocation& invocation) {
       text += fmt::format("repaired {} {}: {}\n", item.kind, item.hash, printable(item.how, 1000));
     write_stdout(text + describe(report, wants_colour(Stream::Out)));
   }
-  return report.failed.empty() ? kSuccess : kBadStore;
+  return result_status;
 }
 
 }  // namespace karapace::cli

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <utility>
 
@@ -151,6 +152,47 @@ TEST_F(Integrity, ChangedTreeIsAFaultThatNamesThePath) {
   remove_tree_at(layout.trees(), sealed.hash.hex());
   EXPECT_EQ(fault(verify(), "tree").reason, "the tree is missing");
   EXPECT_EQ(fault(verify(), "tree").affects, me);
+}
+
+class MappedIntegrity : public Integrity {
+ protected:
+  MappedIntegrity() {
+    unlink_at(layout.layers(), sealed.hash.hex());
+    LayerRecord layer;
+    layer.hash = sealed.hash;
+    layer.ownership = "mapped";
+    layer.entries = sealed.entries;
+    layer.bytes = sealed.bytes;
+    LayerStore(layout).put(layer, sealed.index, sealed.mtimes);
+  }
+  template <typename Failure>
+  IntegrityReport verify_with(const Failure& failure) {
+    InsideChecks inside;
+    inside.tree = [&](const LayerRecord&) -> std::vector<std::string> { throw failure; };
+    return verify_store(layout, no_progress(), CancelToken::process(), inside);
+  }
+};
+
+TEST_F(MappedIntegrity, WhatNobodyCouldLookAtIsToldWithItsCauseAndWhatItAffects) {
+  const IntegrityReport report = verify_with(Error(ErrorCode::Unsupported, "no namespaces", "allow them"));
+  EXPECT_EQ(faults_of(report), "");
+  ASSERT_EQ(report.unreadable.size(), 1U);
+  EXPECT_EQ(report.unreadable.front().what, "tree " + sealed.hash.hex());
+  EXPECT_EQ(report.unreadable.front().reason, "no namespaces");
+  EXPECT_EQ(report.unreadable.front().fix, "allow them");
+  EXPECT_EQ(report.unreadable.front().affects, me);
+  EXPECT_EQ(report.trees_checked, 0U);
+}
+
+TEST_F(MappedIntegrity, DamageThatOnlyTheNamespaceSeesIsAFault) {
+  const IntegrityReport report = verify_with(CorruptError("a tree", "a directory", "a file"));
+  EXPECT_EQ(fault(report, "tree").affects, me);
+  EXPECT_TRUE(report.unreadable.empty());
+}
+
+TEST_F(MappedIntegrity, AMachineThatLacksDescriptorsSaysNothingAboutTheStore) {
+  EXPECT_EQ(code_of([&] { static_cast<void>(verify_with(SystemError(EMFILE, "open"))); }),
+            ErrorCode::Unsupported);
 }
 
 TEST_F(Integrity, LogAndStagingAreLookedAt) {

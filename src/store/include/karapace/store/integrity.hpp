@@ -23,17 +23,24 @@ struct IntegrityFault {
   std::string reason;
   std::vector<std::string> affects;    // env ids
   std::vector<std::string> snapshots;  // ids of those that cannot be restored as they were
+  std::string fix;                     // where there is more to say than --repair
+};
+/// What nobody could look at, and why.
+struct NotChecked {
+  std::string what;  // "object <hash>", "tree <hash>"
+  std::string reason;
+  std::string fix;
+  std::vector<std::string> affects;  // env ids; of trees only
 };
 struct IntegrityReport {
   std::uint64_t checked = 0;  // objects, layers, records together
   std::uint64_t passed = 0;
   std::uint64_t objects_checked = 0, layers_checked = 0, trees_checked = 0, metadata_checked = 0;
   std::vector<IntegrityFault> failed;
-  /// "object <hash>", "tree <hash>": what we may not read and the worker could not look at. Not in `checked`.
-  std::vector<std::string> unreadable;
+  std::vector<NotChecked> unreadable;  // not in `checked`
 };
 /// What only the user namespace that owns the files can look at. An empty one, or one that throws an Error:
-/// told as unreadable.
+/// told as unreadable, unless it is CorruptError or a shortage.
 struct InsideChecks {
   /// Those of `objects` that are damaged, with the reason.
   std::function<std::vector<std::pair<Digest, std::string>>(const std::vector<Digest>& objects)> objects;
