@@ -21,6 +21,7 @@
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_heads.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "lost_check.hpp"
 #include "undo.hpp"
 #include "wal_entry.hpp"
 
@@ -231,34 +232,15 @@ class Planner {
   void mark_lost_environments() {
     if (roots_.discard_lost) return;
     for (const std::string& env_id : without_record()) {
-      const std::string found = what_a_user_wrote(env_id);
+      const std::vector<std::string> found = find_user_files(layout_, env_id);
       if (found.empty()) continue;
       lost_.insert(env_id);
-      plan_.holds.push_back({"env/" + env_id, fmt::format("it has no record, and there is {} in it", found),
-                             "a build of its manifest keeps that as a snapshot; karapace gc --discard-lost "
-                             "removes it",
-                             false, true});
+      plan_.holds.push_back(
+          {"env/" + env_id, fmt::format("it has no record, and there is {} in it", fmt::join(found, " and ")),
+           "a build of its manifest keeps that as a snapshot; karapace gc --discard-lost "
+           "removes it",
+           false, true});
     }
-  }
-
-  [[nodiscard]] std::string what_a_user_wrote(const std::string& env_id) const {
-    const UniqueFd environments = layout_.environments();
-    const auto has_files = [&](const char* name) {
-      try {
-        const auto dir =
-            try_open_beneath(environments, env_id + "/" + name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        return dir && !list_directory(*dir).empty();
-      } catch (const SystemError&) {
-        return true;  // closed to us, or no directory: who knows
-      }
-    };
-    std::vector<std::string> found;
-    for (const char* name : {"upper", "home"}) {
-      if (has_files(name)) found.emplace_back(name);
-    }
-    const auto snapshots = stat_at(layout_.store(), "snapshots/" + env_id);
-    if (snapshots && snapshots->st_size > 0) found.emplace_back("a snapshot");
-    return fmt::format("{}", fmt::join(found, " and "));
   }
 
   // --- what is not

@@ -24,6 +24,7 @@
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/snapshot_heads.hpp"
 #include "karapace/store/snapshot_log.hpp"
+#include "lost_check.hpp"
 #include "object_table.hpp"
 #include "pending_work.hpp"
 #include "stray_check.hpp"
@@ -57,6 +58,8 @@ class Verifier {
     check_metadata(records);
     check_names();
     const auto add = [&](IntegrityFault fault) { report_.failed.push_back(std::move(fault)); };
+    check_lost_records(layout_, owner_of_name_, add);
+    for (const EnvRecord& record : records.records) check_upper(layout_, record, add);
     check_builds(layout_, add);
     check_places(layout_, bad_trees_, add);
     check_log(layout_, add);

@@ -366,10 +366,15 @@ void MetadataStore::remove(const std::string& env_id) {
   check_env_id(env_id);
   const UniqueFd names = layout_.open_dir("store/names");
   std::vector<std::string> candidates;
+  bool look_everywhere = false;
   try {
     const std::optional<EnvRecord> record = find(env_id);
+    if (!record) look_everywhere = true;  // somebody began this and died
     if (record && record->name) candidates.push_back(*record->name);
   } catch (const CorruptError&) {
+    look_everywhere = true;
+  }
+  if (look_everywhere) {
     for (const DirectoryEntry& entry : list_directory(names)) {
       if (!entry.name.starts_with('.')) candidates.push_back(entry.name);
     }

@@ -31,4 +31,8 @@ bool PendingWork::is_changing_hands(const std::string& env_id, const std::string
   });
 }
 
+bool PendingWork::concerns(const std::string& env_id) const {
+  return any_logged_step(layout_, [&](const WalStep& step) { return step.id == env_id; });
+}
+
 }  // namespace karapace::store

@@ -17,6 +17,8 @@ class PendingWork {
   [[nodiscard]] bool brings(const std::string& layer) const;
   /// One of the two gives its name to the other, and for a moment both have it.
   [[nodiscard]] bool is_changing_hands(const std::string& env_id, const std::string& other) const;
+  /// An operation is about to make, change or remove the environment.
+  [[nodiscard]] bool concerns(const std::string& env_id) const;
 
  private:
   const StoreLayout& layout_;

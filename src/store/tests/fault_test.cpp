@@ -311,6 +311,10 @@ class FaultWalk : public ::testing::TestWithParam<Scenario> {
       // A record of these tests names layers that are none.
       if (fault.kind == "metadata" || fault.kind == "tree" || fault.reason == "its record is missing")
         continue;
+      // Without an entry in the log nobody finishes the removal of a record: gc takes its name away.
+      if (fault.fix == "karapace gc removes it") continue;
+      // Some of them have no directory, not even before.
+      if (fault.kind == "environment" && !exists_at(layout.environments(), fault.hash)) continue;
       ADD_FAILURE() << fault.kind << " " << fault.hash << ": " << fault.reason;
     }
     GetParam().act(layout);

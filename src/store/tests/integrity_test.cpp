@@ -33,7 +33,22 @@ class Integrity : public testing::StoreTest {
     record.base_layer = sealed.hash.hex();
     record.dependency_layers.clear();
     record.manifest_hash = ObjectStore(layout).put("{}").hex();
-    MetadataStore(layout).put(record);
+    put_built(record);
+  }
+
+  /// With its directory, as a build makes it.
+  void put_built(const EnvRecord& built) {
+    ensure_directory_at(layout.environments(), built.env_id + "/upper", 0755);
+    MetadataStore(layout).put(built);
+  }
+  SnapshotRecord add_snapshot() {
+    SnapshotRecord snapshot;
+    snapshot.layer = sealed.hash.hex();
+    snapshot.layers = {snapshot.layer};
+    snapshot.created_at = record.created_at;
+    set_snapshot_id(snapshot);
+    SnapshotLog(layout).append(record.env_id, {snapshot});
+    return snapshot;
   }
 
   IntegrityReport verify() { return verify_store(layout, no_progress(), CancelToken::process()); }
@@ -110,12 +125,7 @@ TEST_F(Integrity, DamagedRecordIsAFaultAndNotInvisible) {
 }
 
 TEST_F(Integrity, AListOfSnapshotsThatLostItsEndIsAFault) {
-  SnapshotRecord snapshot;
-  snapshot.layer = sealed.hash.hex();
-  snapshot.layers = {snapshot.layer};
-  snapshot.created_at = record.created_at;
-  set_snapshot_id(snapshot);
-  SnapshotLog(layout).append(record.env_id, {snapshot});
+  const SnapshotRecord snapshot = add_snapshot();
   record.head = snapshot.id;
   MetadataStore(layout).put(record);
   EXPECT_EQ(faults_of(verify()), "");
@@ -131,10 +141,67 @@ TEST_F(Integrity, AListOfSnapshotsThatLostItsEndIsAFault) {
   }
 }
 
+TEST_F(Integrity, ALostRecordIsToldWithAllThatIsLeftOfTheEnvironment) {
+  const SnapshotRecord snapshot = add_snapshot();
+  dir.write(store_path("env/" + record.env_id + "/upper/file"), "not committed");
+  unlink_at(layout.metadata(), record.env_id);
+  const IntegrityReport report = verify();
+  const IntegrityFault& found = fault(report, "metadata");
+  EXPECT_EQ(found.hash, record.env_id);
+  EXPECT_EQ(found.affects, me);
+  EXPECT_EQ(found.snapshots, std::vector<std::string>{snapshot.id});
+  EXPECT_EQ(found.reason, "its record is missing; its name is 'dev'; there is upper and a snapshot in it");
+  EXPECT_TRUE(found.fix.contains("gc --discard-lost")) << found.fix;
+  EXPECT_EQ(report.failed.size(), 1U) << faults_of(report);
+}
+
+TEST_F(Integrity, ALostRecordIsToldByAnyTraceOfTheEnvironment) {
+  unlink_at(layout.metadata(), record.env_id);
+  EXPECT_EQ(fault(verify(), "metadata").reason,
+            "its record is missing; its name is 'dev'; there is nothing in it that a user wrote");
+  remove_tree_at(layout.environments(), record.env_id);
+  const IntegrityReport report = verify();
+  EXPECT_EQ(faults_of(report),
+            "name dev: it leads to environment " + record.env_id + ", which is not there\n");
+  add_snapshot();
+  unlink_at(layout.open_dir("store/names"), "dev");
+  EXPECT_EQ(fault(verify(), "metadata").reason, "its record is missing; there is a snapshot in it");
+}
+
+TEST_F(Integrity, ABuildOrDestroyThatIsHalfWayHasLostNoRecord) {
+  for (const auto& [kind, step] : {std::pair{OpKind::Build, WalStep::Kind::RemoveEnvironment},
+                                   std::pair{OpKind::Destroy, WalStep::Kind::FinishDestroy}}) {
+    Operation operation = Operation::begin(layout, kind, record.env_id, {{step, record.env_id}});
+    unlink_at(layout.metadata(), record.env_id);
+    EXPECT_EQ(faults_of(verify()), "");
+    MetadataStore(layout).put(record);
+    operation.finish();
+  }
+}
+
+TEST_F(Integrity, ALockThatIsLeftOfNothingIsNoEnvironment) {
+  static_cast<void>(layout.lock_environment(std::string(64, 'c')));
+  EXPECT_EQ(faults_of(verify()), "");
+}
+
+TEST_F(Integrity, ABuiltOrFrozenEnvironmentWithoutItsUpperDirectoryIsAFault) {
+  remove_directory_at(layout.environments(), record.env_id + "/upper");
+  for (const auto& [state, faults] : {std::pair{EnvState::Built, 1U}, std::pair{EnvState::Frozen, 1U},
+                                      std::pair{EnvState::Archived, 0U}, std::pair{EnvState::Defined, 0U}}) {
+    record.state = state;
+    MetadataStore(layout).put(record);
+    const IntegrityReport report = verify();
+    EXPECT_EQ(report.failed.size(), faults) << faults_of(report);
+    if (faults == 0) continue;
+    EXPECT_EQ(fault(report, "environment").affects, me);
+    EXPECT_TRUE(fault(report, "environment").reason.contains("upper is missing"));
+  }
+}
+
 TEST_F(Integrity, RecordOfAMissingLayerIsAFault) {
   EnvRecord other = make_record('b');
   other.dependency_layers = {std::string(64, '9')};
-  MetadataStore(layout).put(other);
+  put_built(other);
   EXPECT_NE(fault(verify(), "metadata").reason.find("is missing"), std::string::npos);
 }
 
@@ -252,7 +319,7 @@ TEST_F(Integrity, WhatIsBuiltMeanwhileIsNoFault) {
       write_all(
           open_beneath(layout.open_dir("store/packages"), std::string(64, digit), O_WRONLY | O_CREAT, 0644),
           std::string("manifest ") + digit);
-      MetadataStore(layout).put(added);
+      put_built(added);
     };
   };
   // Between the list of objects, that of layers and that of records.
@@ -269,16 +336,20 @@ TEST_F(Integrity, WhatIsDestroyedOrRenamedMeanwhileIsNoFault) {
   other.env_id = std::string(64, 'b');
   other.short_id = other.env_id.substr(0, 12);
   other.name = "other";
-  metadata.put(other);
-  Meanwhile destroyer("environments", [&] { metadata.remove(record.env_id); });
+  put_built(other);
+  const auto destroy = [&](const std::string& env_id) {
+    metadata.remove(env_id);
+    remove_tree_at(layout.environments(), env_id);
+  };
+  Meanwhile destroyer("environments", [&] { destroy(record.env_id); });
   EXPECT_EQ(faults_of(verify_store(layout, destroyer, CancelToken::process())), "");
-  metadata.put(record);
+  put_built(record);
   Meanwhile renamer("environments", [&] {
     other.name = "third";
     metadata.put(other);
     record.name = "other";
     metadata.put(record);
-    metadata.remove(other.env_id);
+    destroy(other.env_id);
   });
   EXPECT_EQ(faults_of(verify_store(layout, renamer, CancelToken::process())), "");
   EXPECT_EQ(faults_of(verify()), "");
@@ -309,7 +380,7 @@ TEST_F(Integrity, ANameThatChangesHandsBelongsToBothForAMoment) {
   other.env_id = std::string(64, 'b');
   other.short_id = other.env_id.substr(0, 12);
   other.name = "other";
-  metadata.put(other);
+  put_built(other);
   // As a build does it, half-way.
   other.name = record.name;
   const std::string record_with_name = read_file_at(layout.metadata(), record.env_id, 65536);
