@@ -75,9 +75,11 @@ class Verifier {
       if (const std::string_view kTree = "tree "; item.what.starts_with(kTree))
         item.affects = environments_of({item.what.substr(kTree.size())});
     }
-    report_.checked = report_.objects_checked + report_.layers_checked + report_.metadata_checked;
-    report_.passed = report_.checked - bad_objects_.size() - bad_layers_.size() - missing_layers_.size() -
-                     bad_records_.size();
+    const std::uint64_t looked_at =
+        report_.objects_checked + report_.layers_checked + report_.trees_checked + report_.metadata_checked;
+    report_.passed = looked_at - bad_objects_.size() - bad_layers_.size() - missing_layers_.size() -
+                     failed_trees_ - bad_records_.size();
+    report_.checked = report_.passed + report_.failed.size();
     return std::move(report_);
   }
 
@@ -250,16 +252,20 @@ class Verifier {
       const std::vector<std::string> faults = look();
       ++report_.trees_checked;
       if (!faults.empty())
-        bad_trees_.emplace(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
+        add_bad_tree(name, fmt::format("differs from its index at: {}", fmt::join(faults, ", ")));
     } catch (const Error& error) {
       if (is_shortage(error)) throw;
       if (error.code() != ErrorCode::Corrupt && (mapped || is_denied(error))) {
         not_checked("tree " + name, error);
       } else {
         ++report_.trees_checked;
-        bad_trees_.emplace(name, error.message());
+        add_bad_tree(name, error.message());
       }
     }
+  }
+
+  void add_bad_tree(const std::string& name, std::string reason) {
+    if (bad_trees_.emplace(name, std::move(reason)).second) ++failed_trees_;
   }
 
   // --- records
@@ -434,6 +440,7 @@ class Verifier {
   std::map<std::string, std::string> bad_layers_;
   std::set<std::string> missing_layers_;  // named by a record of an environment
   std::map<std::string, std::string> bad_trees_;
+  std::uint64_t failed_trees_ = 0;  // of those that were there to be checked
   std::set<std::string> bad_records_;
   SnapshotHeads heads_;
   std::map<Digest, std::set<std::string>> users_of_object_;  // not through a layer: env ids

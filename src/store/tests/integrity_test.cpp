@@ -97,8 +97,8 @@ TEST_F(Integrity, WholeStoreHasNoFaults) {
   EXPECT_EQ(report.layers_checked, 1U);
   EXPECT_EQ(report.trees_checked, 1U);
   EXPECT_EQ(report.metadata_checked, 1U);
-  EXPECT_EQ(report.checked, 7U);
-  EXPECT_EQ(report.passed, 7U);
+  EXPECT_EQ(report.checked, 8U);
+  EXPECT_EQ(report.passed, 8U);
 }
 
 TEST_F(Integrity, DamagedObjectIsToldWithTheEnvironmentsThatNeedIt) {
@@ -108,8 +108,19 @@ TEST_F(Integrity, DamagedObjectIsToldWithTheEnvironmentsThatNeedIt) {
   EXPECT_EQ(fault(report, "object").hash, object);
   EXPECT_EQ(fault(report, "object").affects, me);
   EXPECT_EQ(fault(report, "layer").affects, me);
-  EXPECT_EQ(report.checked, 7U);
-  EXPECT_EQ(report.passed, 5U);
+  EXPECT_EQ(report.checked, 8U);
+  EXPECT_EQ(report.passed, 6U);
+}
+
+TEST_F(Integrity, WhatPassedAndWhatFailedIsWhatWasChecked) {
+  ensure_directory_at(layout.staging(), std::string(32, 'b'));
+  overwrite("store/objects/strange", "a name that is no digest");
+  overwrite("store/packages/" + std::string(64, 'c'), "not an object");
+  overwrite("trees/" + sealed.hash.hex() + "/file", "changed");
+  const IntegrityReport report = verify();
+  EXPECT_EQ(report.failed.size(), 4U) << faults_of(report);
+  EXPECT_EQ(report.passed, 7U);
+  EXPECT_EQ(report.checked, 11U);
 }
 
 TEST_F(Integrity, MissingObjectIsAFault) {

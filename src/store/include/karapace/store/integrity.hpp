@@ -33,8 +33,8 @@ struct NotChecked {
   std::vector<std::string> affects;  // env ids; of trees only
 };
 struct IntegrityReport {
-  std::uint64_t checked = 0;  // objects, layers, records together
-  std::uint64_t passed = 0;
+  std::uint64_t checked = 0;  // `passed` and `failed` together
+  std::uint64_t passed = 0;   // objects, layers, trees, records without a fault
   std::uint64_t objects_checked = 0, layers_checked = 0, trees_checked = 0, metadata_checked = 0;
   std::vector<IntegrityFault> failed;
   std::vector<NotChecked> unreadable;  // not in `checked`
