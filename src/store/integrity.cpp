@@ -38,15 +38,17 @@ bool is_denied(const Error& error) { return error.code() == ErrorCode::Permissio
 
 class Verifier {
  public:
-  Verifier(const StoreLayout& layout, ObjectCheck objects, ProgressSink& progress, const CancelToken& cancel,
-           const InsideChecks& inside)
+  /// `report` has the faults that are known already.
+  Verifier(const StoreLayout& layout, ObjectCheck objects, IntegrityReport report, ProgressSink& progress,
+           const CancelToken& cancel, const InsideChecks& inside)
       : layout_(layout),
         progress_(progress),
         cancel_(cancel),
         inside_(inside),
         pending_(layout),
         objects_dir_(layout.objects()),
-        objects_(std::move(objects)) {}
+        objects_(std::move(objects)),
+        report_(std::move(report)) {}
 
   IntegrityReport run() {
     take_objects();
@@ -454,9 +456,18 @@ class Verifier {
 
 IntegrityReport verify_store(const StoreLayout& layout, ProgressSink& progress, const CancelToken& cancel,
                              const InsideChecks& inside) {
+  IntegrityReport places;
+  if (!check_directories(layout, [&](IntegrityFault fault) { places.failed.push_back(std::move(fault)); })) {
+    places.checked = places.failed.size();
+    places.unreadable.push_back({.what = "all that is in the store",
+                                 .reason = "a directory of the store is missing or is none",
+                                 .fix = "mend that and verify again",
+                                 .affects = {}});
+    return places;
+  }
   progress.step("verify", "objects");
   ObjectCheck objects(layout.objects(), progress, cancel);
-  return Verifier(layout, std::move(objects), progress, cancel, inside).run();
+  return Verifier(layout, std::move(objects), std::move(places), progress, cancel, inside).run();
 }
 
 }  // namespace karapace::store

@@ -2,6 +2,7 @@
 #include "karapace/store/layout.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -16,6 +17,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
 #include "karapace/base/text.hpp"
+#include "tree_io.hpp"
 
 namespace karapace::store {
 namespace {
@@ -156,6 +158,12 @@ bool still_named(FdRef dir, const std::string& name, FdRef file) {
   return now && is_same_file(*now, stat_fd(file));
 }
 
+/// Only the root's mode keeps others from reading: what is below may have any mode.
+void close_to_others(FdRef root) {
+  const struct stat info = stat_fd(root);
+  if (info.st_uid == ::geteuid() && (info.st_mode & 077) != 0) tree_io::set_mode(root, 0700);
+}
+
 constexpr const char* kLockFile = ".lock";
 
 UniqueFd open_lock(FdRef dir) { return open_beneath(dir, kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600); }
@@ -228,6 +236,8 @@ StoreLayout StoreLayout::open_or_create(const std::string& root_path) {
     make_as_needed(path, "permissions", [&] { ensure_directory_at(root, "store", 0700); });
     UniqueFd store = open_directory(root, "store");
     require_file_system(store, path);
+    // A directory that was there already. Before there is anything in it to read.
+    close_to_others(root);
     for (const char* name : kTopDirectories) ensure_directory_at(root, name, 0700);
     for (const char* name : kStoreDirectories) ensure_directory_at(store, name, 0700);
     sync_directory(store);
@@ -246,6 +256,15 @@ std::optional<StoreLayout> StoreLayout::open_existing(const std::string& root_pa
     if (layout && !check_version(layout->store_)) return std::nullopt;
     return layout;
   });
+}
+
+const std::vector<std::string>& StoreLayout::directories() {
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> names(kTopDirectories.begin(), kTopDirectories.end());
+    for (const char* name : kStoreDirectories) names.push_back(std::string("store/") + name);
+    return names;
+  }();
+  return all;
 }
 
 void StoreLayout::require_one_file_system() const {
@@ -297,6 +316,7 @@ void StoreLayout::write_version() const {
 }
 
 void StoreLayout::ensure_directories() const {
+  close_to_others(root_);
   for (const char* name : kTopDirectories) ensure_directory_at(root_, name, 0700);
   for (const char* name : kStoreDirectories) ensure_directory_at(store_, name, 0700);
   sync_directory(store_);

@@ -2,6 +2,7 @@
 #include "stray_check.hpp"
 
 #include <dirent.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <optional>
@@ -19,6 +20,8 @@
 
 namespace karapace::store {
 namespace {
+
+constexpr const char* kSetAside = "store/wal/corrupt";
 
 /// What is written inside is the user's own; that it is written here, and nowhere else, is checked.
 void check_environment(FdRef environments, const std::string& env_id, const AddFault& add) {
@@ -57,7 +60,67 @@ std::set<std::string> check_entries(FdRef wal, const AddFault& add) {
   return operations;
 }
 
+/// Recovery does not act on what was no entry, so what that was about may be half done.
+void check_set_aside(const StoreLayout& layout, FdRef wal, const AddFault& add) {
+  const auto info = stat_at(wal, "corrupt");
+  if (!info || !S_ISDIR(info->st_mode)) return;  // a fault of its own
+  for (const DirectoryEntry& entry : list_directory(open_directory(wal, "corrupt"))) {
+    add(make_fault("wal", "corrupt/" + printable(entry.name),
+                   "it was no journal entry and was set aside; gc keeps what it may have been about", {},
+                   fmt::format("look at it and at the other faults, then remove {}/{}",
+                               printable(layout.root_path(), 4096), kSetAside)));
+  }
+}
+
+constexpr const char* kMadeAgain = ", and the next command that writes makes an empty one";
+
+/// False if it is not there.
+bool check_directory(const StoreLayout& layout, const std::string& path, const AddFault& add) {
+  const std::string full = printable(layout.root_path() + "/" + path, 4096);
+  const std::optional<struct stat> info = stat_at(layout.root(), path);
+  if (!info) {
+    add(make_fault("directory", path, "it is missing", {},
+                   fmt::format("bring it back from a backup, or run karapace gc{}", kMadeAgain)));
+    return false;
+  }
+  if (!S_ISDIR(info->st_mode)) {
+    const bool is_link = S_ISLNK(info->st_mode);
+    add(make_fault("directory", path,
+                   is_link ? "it is a symbolic link, which is never followed" : "it is not a directory", {},
+                   fmt::format("move {} away{}", full, kMadeAgain)));
+    return false;
+  }
+  if ((info->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    add(make_fault("directory", path, "other users may change what is in it", {}, "chmod 700 " + full));
+  return true;
+}
+
+/// Only the root's mode keeps others from reading.
+void check_root(const StoreLayout& layout, const AddFault& add) {
+  const mode_t mode = stat_fd(layout.root()).st_mode;
+  if ((mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) == 0) return;
+  const bool writable = (mode & (S_IWGRP | S_IWOTH)) != 0;
+  add(make_fault("directory", ".",
+                 fmt::format("its mode is {:04o}: other users may {} what is in it", mode & 07777,
+                             writable ? "change" : "read"),
+                 {}, "chmod 700 " + printable(layout.root_path(), 4096)));
+}
+
 }  // namespace
+
+bool check_directories(const StoreLayout& layout, const AddFault& add) {
+  check_root(layout, add);
+  bool whole = true;
+  for (const std::string& path : StoreLayout::directories()) {
+    // A store from before there were snapshots has no place for them.
+    if (path == "store/snapshots" && !exists_at(layout.root(), path)) continue;
+    const bool is_looked_into = path != "store/downloads";
+    if (!check_directory(layout, path, add) && is_looked_into) whole = false;
+  }
+  const auto corrupt = whole ? stat_at(layout.root(), kSetAside) : std::nullopt;
+  if (corrupt && !S_ISDIR(corrupt->st_mode)) check_directory(layout, kSetAside, add);
+  return whole;
+}
 
 void check_builds(const StoreLayout& layout, const AddFault& add) {
   const UniqueFd builds = layout.open_dir("store/builds");
@@ -93,6 +156,7 @@ void check_places(const StoreLayout& layout, const std::map<std::string, std::st
 
 void check_log(const StoreLayout& layout, const AddFault& add) {
   const UniqueFd wal = layout.open_dir("store/wal");
+  check_set_aside(layout, wal, add);
   const std::set<std::string> operations = check_entries(wal, add);
   const UniqueFd staging = layout.staging();
   for (const DirectoryEntry& entry : list_directory(staging)) {

@@ -25,6 +25,9 @@ using AddFault = std::function<void(IntegrityFault fault)>;
           .fix = std::move(fix)};
 }
 
+/// That the directories of every store are directories, and that nobody else may change them. False: one is
+/// not there that the other checks look into.
+[[nodiscard]] bool check_directories(const StoreLayout& layout, const AddFault& add);
 void check_builds(const StoreLayout& layout, const AddFault& add);
 /// Links and files where only directories may be: nobody follows them, but somebody put them there. Trees of
 /// `told` have a fault already.

@@ -273,6 +273,63 @@ TEST_F(MappedIntegrity, AMachineThatLacksDescriptorsSaysNothingAboutTheStore) {
             ErrorCode::Unsupported);
 }
 
+TEST_F(Integrity, WhatIsInPlaceOfADirectoryOfTheStoreIsAFaultAndIsNotFollowed) {
+  dir.make_dir("outside");
+  for (const std::string& path : StoreLayout::directories()) {
+    if (path == "store") continue;  // without it there is no store
+    SCOPED_TRACE(path);
+    rename_at(layout.root(), path, dir.fd(), "aside", Replace::No);
+    symlink_at(dir.path() + "/outside", layout.root(), path);
+    IntegrityReport report = verify();
+    EXPECT_EQ(fault(report, "directory").hash, path);
+    EXPECT_TRUE(fault(report, "directory").reason.contains("symbolic link"));
+    EXPECT_EQ(report.checked, report.passed + report.failed.size());
+    unlink_at(layout.root(), path);
+    ASSERT_EQ(::mknodat(layout.root().get(), path.c_str(), S_IFIFO | 0600, 0), 0);
+    report = verify();
+    EXPECT_EQ(fault(report, "directory").reason, "it is not a directory");
+    EXPECT_TRUE(fault(report, "directory").fix.contains(path));
+    unlink_at(layout.root(), path);
+    rename_at(dir.fd(), "aside", layout.root(), path, Replace::No);
+  }
+  EXPECT_EQ(faults_of(verify()), "");
+}
+
+TEST_F(Integrity, AMissingDirectoryIsAFaultAndNothingPasses) {
+  remove_directory_at(layout.store(), "wal");
+  const IntegrityReport report = verify();
+  EXPECT_EQ(faults_of(report), "directory store/wal: it is missing\n");
+  EXPECT_EQ(report.passed, 0U);
+  EXPECT_EQ(report.unreadable.size(), 1U);
+}
+
+TEST_F(Integrity, EntriesThatWereSetAsideAreToldBecauseTheyHoldGc) {
+  ensure_directory_at(layout.store(), "wal/corrupt");
+  EXPECT_EQ(faults_of(verify()), "");
+  overwrite("store/wal/corrupt/" + std::string(32, 'a') + ".json", "garbage");
+  const IntegrityReport report = verify();
+  EXPECT_EQ(fault(report, "wal").hash, "corrupt/" + std::string(32, 'a') + ".json");
+  EXPECT_TRUE(fault(report, "wal").fix.contains("store/wal/corrupt"));
+  remove_tree_at(layout.store(), "wal/corrupt");
+  symlink_at("elsewhere", layout.store(), "wal/corrupt");
+  EXPECT_EQ(fault(verify(), "directory").hash, "store/wal/corrupt");
+}
+
+TEST_F(Integrity, AStoreThatOthersMayReadOrChangeIsAFaultWithItsFix) {
+  for (const mode_t mode : {0755U, 0740U, 0770U, 0702U}) {
+    ASSERT_EQ(::fchmod(layout.root().get(), mode), 0);
+    const IntegrityReport report = verify();
+    EXPECT_EQ(fault(report, "directory").hash, ".");
+    EXPECT_EQ(fault(report, "directory").fix, "chmod 700 " + layout.root_path());
+  }
+  // Whoever cannot come through the root cannot read what is in it.
+  ASSERT_EQ(::fchmod(layout.root().get(), 0711), 0);
+  ASSERT_EQ(::fchmodat(layout.store().get(), "names", 0755, 0), 0);
+  EXPECT_EQ(faults_of(verify()), "");
+  ASSERT_EQ(::fchmodat(layout.store().get(), "names", 0720, 0), 0);
+  EXPECT_EQ(fault(verify(), "directory").fix, "chmod 700 " + layout.root_path() + "/store/names");
+}
+
 TEST_F(Integrity, LogAndStagingAreLookedAt) {
   overwrite("store/wal/" + std::string(32, 'a') + ".json", "garbage");
   ensure_directory_at(layout.staging(), std::string(32, 'b'));

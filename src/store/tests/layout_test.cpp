@@ -81,6 +81,17 @@ TEST(StoreLayout, OtherVersionsAreRefusedByEveryOpenAndNothingIsChanged) {
   EXPECT_TRUE(StoreLayout::open_existing(dir.path()));
 }
 
+TEST(StoreLayout, ADirectoryThatBecomesAStoreIsClosedToOthers) {
+  const TempDir dir;
+  ASSERT_EQ(::fchmod(dir.fd().get(), 0755), 0);
+  static_cast<void>(StoreLayout::open_or_create(dir.path()));
+  EXPECT_EQ(stat_fd(dir.fd()).st_mode & 0777U, 0700U);
+  // Who opens it later has said so.
+  ASSERT_EQ(::fchmod(dir.fd().get(), 0711), 0);
+  static_cast<void>(StoreLayout::open_or_create(dir.path()));
+  EXPECT_EQ(stat_fd(dir.fd()).st_mode & 0777U, 0711U);
+}
+
 TEST(StoreLayout, OpeningForReadingCreatesNothing) {
   const TempDir dir;
   EXPECT_FALSE(StoreLayout::open_existing(dir.path() + "/missing"));

@@ -17,7 +17,7 @@ namespace karapace::store {
 
 struct IntegrityFault {
   /// "object", "package", "layer", "tree", "metadata", "name", "snapshot", "build", "environment", "wal",
-  /// "staging"
+  /// "staging", "directory" (of the store, "." is its root)
   std::string kind;
   std::string hash;  // name of the thing
   std::string reason;
@@ -27,7 +27,7 @@ struct IntegrityFault {
 };
 /// What nobody could look at, and why.
 struct NotChecked {
-  std::string what;  // "object <hash>", "tree <hash>"
+  std::string what;  // "object <hash>", "tree <hash>", "all that is in the store"
   std::string reason;
   std::string fix;
   std::vector<std::string> affects;  // env ids; of trees only

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_lock.hpp"
@@ -58,6 +59,9 @@ class StoreLayout {
 
   /// Throws Unsupported if a part of it is mounted from elsewhere: files are moved between its directories.
   void require_one_file_system() const;
+
+  /// Of every store, relative to the root; what lies in another one comes after it.
+  [[nodiscard]] static const std::vector<std::string>& directories();
 
   [[nodiscard]] const std::string& root_path() const noexcept { return root_path_; }
   [[nodiscard]] FdRef root() const noexcept { return root_; }
