@@ -205,7 +205,8 @@ class Meter {
       layer.record = LayerStore(layout_).find(Digest::parse(name));
       if (!layer.record) return damaged();
       need_object(layer.record->mtimes_object, layer.users);
-      const UniqueFd index = objects_.open_verified(layer.record->index_object);
+      const UniqueFd index =
+          objects_.open_verified(layer.record->index_object, max_index_bytes(layer.record->entries));
       need_tree_for_objects(layer, index);
       const Heads heads = group_heads(index);
       if (layer.has_tree && is_wanted(layer.tree_users)) add_tree(name, layer, index, heads);
@@ -355,7 +356,8 @@ class Meter {
 
   void look_at_parted(const std::string& name, Layer& layer) {
     cancel_.check();
-    const UniqueFd index = objects_.open_verified(layer.record->index_object);
+    const UniqueFd index =
+        objects_.open_verified(layer.record->index_object, max_index_bytes(layer.record->entries));
     const Heads heads = group_heads(index);
     const auto is_parted = [&](const IndexEntry& entry) {
       return may_be_object(layer, entry, heads) && parted_.contains(entry.content);

@@ -202,7 +202,7 @@ class Planner {
         if (!record) throw Error(ErrorCode::NotFound, "the record of a layer in use is missing");
         need_object(record->mtimes_object);
         bool whole = objects_.contains(record->mtimes_object);
-        const UniqueFd index = objects_.open_verified(record->index_object);
+        const UniqueFd index = objects_.open_verified(record->index_object, max_index_bytes(record->entries));
         IndexReader reader(index);
         for (IndexEntry entry; reader.next(entry);) {
           if (entry.type != EntryType::Regular || entry.size == 0) continue;

@@ -83,8 +83,11 @@ UniqueFd ObjectStore::open(const Digest& digest) const {
   return std::move(*file);
 }
 
-UniqueFd ObjectStore::open_verified(const Digest& digest) const {
+UniqueFd ObjectStore::open_verified(const Digest& digest, std::uint64_t limit) const {
   UniqueFd file = open(digest);
+  if (const auto size = static_cast<std::uint64_t>(stat_fd(file).st_size); size > limit)
+    throw CorruptError("object " + digest.hex(), fmt::format("at most {} bytes", limit),
+                       fmt::format("{} bytes", size));
   if (const Digest found = hash_file(file); found != digest)
     throw CorruptError("object", digest.hex(), found.hex());
   return file;

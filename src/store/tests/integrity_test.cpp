@@ -11,6 +11,7 @@
 
 #include "karapace/base/durable.hpp"
 #include "karapace/store/commit.hpp"
+#include "karapace/store/index_stream.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/wal.hpp"
 #include "test_store.hpp"
@@ -359,6 +360,17 @@ TEST_F(Integrity, EverythingIsHealedByPuttingItAgain) {
   layer.bytes = sealed.bytes;
   LayerStore(layout).put(layer, sealed.index, sealed.mtimes);
   EXPECT_TRUE(verify().failed.empty());
+}
+
+TEST_F(Integrity, AnIndexOfAnImpossibleSizeIsDamagedWithoutReadingIt) {
+  const ObjectStore objects(layout);
+  const std::uint64_t limit = max_index_bytes(sealed.entries);
+  EXPECT_EQ(stat_fd(objects.open_verified(sealed.hash, limit)).st_size,
+            static_cast<off_t>(sealed.index.size()));
+  const std::string path = dir.path() + "/" + store_path("store/objects/" + sealed.hash.hex());
+  ASSERT_EQ(::truncate(path.c_str(), off_t{1} << 40), 0);
+  EXPECT_EQ(code_of([&] { static_cast<void>(objects.open_verified(sealed.hash, limit)); }),
+            ErrorCode::Corrupt);
 }
 
 TEST_F(Integrity, LayerRecordsAreCheckedWhenRead) {

@@ -48,6 +48,13 @@ class IndexReader {
   std::unique_ptr<State> state_;
 };
 
+/// More than any index of so many entries has, attributes included. What is larger need not be read to know
+/// that it is damaged.
+[[nodiscard]] constexpr std::uint64_t max_index_bytes(std::uint64_t entries) noexcept {
+  constexpr std::uint64_t kOfAll = std::uint64_t{64} << 20;  // some files may have many large attributes
+  constexpr std::uint64_t kOfOne = std::uint64_t{16} << 10;
+  return entries > (UINT64_MAX - kOfAll) / kOfOne ? UINT64_MAX : kOfAll + entries * kOfOne;
+}
 /// How many entries a file says it has, but no more than its size allows: it may be damaged.
 [[nodiscard]] std::uint64_t plausible_count(FdRef file);
 /// decode_index of a file. The result has capacity for `room` more entries.

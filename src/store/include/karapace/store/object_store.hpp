@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,8 +29,9 @@ class ObjectStore {
   [[nodiscard]] std::string load(const Digest& digest, std::size_t limit = 256 * 1024 * 1024) const;
   [[nodiscard]] bool contains(const Digest& digest) const;
   [[nodiscard]] UniqueFd open(const Digest& digest) const;
-  /// The same, after its bytes were compared with the digest: CorruptError.
-  [[nodiscard]] UniqueFd open_verified(const Digest& digest) const;
+  /// The same, after its bytes were compared with the digest: CorruptError. So is one of more than `limit`
+  /// bytes, without reading it.
+  [[nodiscard]] UniqueFd open_verified(const Digest& digest, std::uint64_t limit) const;
   [[nodiscard]] std::vector<Digest> list() const;
 
  private:
