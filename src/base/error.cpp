@@ -24,6 +24,8 @@ const char* fix_for_errno(int error_number) noexcept {
       return "The file system is mounted read-only: remount it for writing, or use another store (--store).";
     case EIO:
       return "The disk, or the network behind it, fails: see the kernel's messages (dmesg).";
+    case EFBIG:
+      return "Raise the limit on file sizes (ulimit -f unlimited) and try again.";
     case ENFILE:
     case EMFILE:
       return "Raise the limit of open files (ulimit -n) and try again.";
@@ -143,7 +145,6 @@ ErrorCode code_for_errno(int error_number) noexcept {
     case ELOOP:
     case EXDEV:
     case ENAMETOOLONG:
-    case EFBIG:
     case EILSEQ:
     case ENOEXEC:
     case E2BIG:
@@ -156,6 +157,7 @@ ErrorCode code_for_errno(int error_number) noexcept {
     case ENOMEM:
     case EMFILE:
     case ENFILE:
+    case EFBIG:
     case EUSERS:
     case EMLINK:
       return ErrorCode::Unsupported;

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 
 #include "at_path.hpp"
 #include "karapace/base/error.hpp"
@@ -176,6 +177,12 @@ void keep_exit_statuses() {
   if (::sigaction(SIGCHLD, &action, nullptr) != 0) throw_errno("sigaction");
 }
 
+/// What ignore_file_size_signal() found; empty if it was not called.
+std::optional<struct sigaction>& file_size_signal_before() {
+  static std::optional<struct sigaction> before;
+  return before;
+}
+
 int status_of(const siginfo_t& info) noexcept {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
@@ -238,8 +245,20 @@ void replace_process(const std::string& path, const std::vector<std::string>& ar
   CStrings arguments;
   for (const std::string& argument : argv) arguments.add(argument);
   CStrings environment;
+  const auto& before = file_size_signal_before();
+  if (before && ::sigaction(SIGXFSZ, &*before, nullptr) != 0) throw_errno("sigaction");
   ::execve(c_path(path), arguments.get(), environment.get());
-  throw_errno(describe("run", path));
+  const int error_number = errno;
+  if (before) ignore_file_size_signal();
+  throw SystemError(error_number, describe("run", path));
+}
+
+void ignore_file_size_signal() {
+  struct sigaction before {};
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  if (::sigaction(SIGXFSZ, &ignore, &before) != 0) throw_errno("sigaction");
+  if (!file_size_signal_before()) file_size_signal_before() = before;
 }
 
 ChildProcess::ChildProcess(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}

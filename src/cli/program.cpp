@@ -13,6 +13,7 @@
 #include "error_report.hpp"
 #include "exit_code.hpp"
 #include "karapace/base/cancel.hpp"
+#include "karapace/base/subprocess.hpp"
 #include "output.hpp"
 #include "terminal.hpp"
 #include "usage.hpp"
@@ -90,6 +91,7 @@ void report(const Cancelled& cancelled, const Manner& manner) {
 int run_and_report(const std::vector<std::string>& words, Manner& manner) {
   try {
     ensure_standard_streams();
+    ignore_file_size_signal();
     // Of the caller's umask only what it takes from others: without our own rights to what we make, a store
     // could not be used by anybody any more.
     ::umask(::umask(0) & 0077);

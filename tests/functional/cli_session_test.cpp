@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // exec, enter and stop as a caller sees them. The mock backend runs real processes in real namespaces.
+#include <signal.h>
 #include <unistd.h>
 
 #include <string>
@@ -51,6 +52,29 @@ TEST_F(CliSession, APipeThatBreaksEndsTheProgramAsAnywhere) {
       "bash",
       {"-c", "set -o pipefail; " + karapace_binary() + " exec dev -- yes | head -1; echo ${PIPESTATUS[0]}"});
   EXPECT_EQ(result.out, "y\n141\n") << result.err;
+}
+
+TEST_F(CliSession, ALimitOnFileSizesIsToldWithItsFix) {
+  build_mock("dev");
+  const auto limited = [&](const std::string& words) {
+    return run_program("bash", {"-c", "ulimit -f 0; " + karapace_binary() + " " + words});
+  };
+  const RunResult session = limited("exec dev -- true");
+  EXPECT_EQ(session.status, 125) << session.err;
+  EXPECT_NE(session.err.find("(EFBIG)"), std::string::npos) << session.err;
+  EXPECT_NE(session.err.find("ulimit -f"), std::string::npos) << session.err;
+  const RunResult build = limited("--json build --name other");
+  EXPECT_EQ(build.status, 1) << build.err;
+  const Json error = parse_json(build.out, "standard output").at("error");
+  EXPECT_EQ(error.at("code"), "unsupported");
+  EXPECT_NE(error.at("fix").get<std::string>().find("ulimit -f"), std::string::npos);
+}
+
+TEST_F(CliSession, TheProgramFindsTheSignalOfThatLimitAsTheCallerLeftIt) {
+  build_mock("dev");
+  const std::string exec = karapace_binary() + " exec dev -- sh -c 'kill -XFSZ $$; exit 7'";
+  EXPECT_EQ(run_program("bash", {"-c", exec}).status, 128 + SIGXFSZ);
+  EXPECT_EQ(run_program("bash", {"-c", "trap '' XFSZ; " + exec}).status, 7);
 }
 
 TEST_F(CliSession, ARunningEnvironmentIsListedRefusesDestructionAndStops) {

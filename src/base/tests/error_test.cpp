@@ -63,6 +63,12 @@ TEST(SystemError, FullDiskIsNoSpaceAndSaysWhatToDo) {
   }
 }
 
+TEST(SystemError, ALimitOnFileSizesIsNoInputOfTheUsersAndSaysWhatToRaise) {
+  const SystemError error(EFBIG, "write");
+  EXPECT_EQ(ErrorCode::Unsupported, error.code());
+  EXPECT_NE(std::string::npos, error.fix().find("ulimit -f"));
+}
+
 TEST(SystemError, ThrowErrnoReadsTheErrnoOfTheFailedCall) {
   try {
     errno = EACCES;

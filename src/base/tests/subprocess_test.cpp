@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "karapace/base/subprocess.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -289,6 +291,50 @@ TEST(ChildProcess, SignalReachesItAndIsHarmlessAfterItsEnd) {
   EXPECT_EQ(128 + SIGTERM, child.wait());
   child.signal(SIGKILL);
   child.signal_group(SIGKILL);
+}
+
+/// Puts the disposition of SIGXFSZ back that this process had.
+class FileSizeSignal {
+ public:
+  FileSizeSignal() { ::sigaction(SIGXFSZ, nullptr, &before_); }
+  FileSizeSignal(const FileSizeSignal&) = delete;
+  FileSizeSignal& operator=(const FileSizeSignal&) = delete;
+  ~FileSizeSignal() { ::sigaction(SIGXFSZ, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
+
+TEST(FileSizeLimit, AWritePastItIsAnErrorAndNotTheEnd) {
+  const TempDir dir;
+  const auto write_too_much = [&] {
+    ignore_file_size_signal();
+    const rlimit limit{1000, 1000};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) std::exit(1);
+    UniqueFd file = open_beneath(dir.fd(), "large", O_WRONLY | O_CREAT, 0600);
+    const ErrorCode code = test::code_of([&] { write_all(file, std::string(2000, 'x')); });
+    std::exit(code == ErrorCode::Unsupported ? 77 : 2);
+  };
+  EXPECT_EXIT(write_too_much(), testing::ExitedWithCode(77), "");
+}
+
+TEST(FileSizeLimit, ProgramsThatWeStartDieOfItAsAnywhere) {
+  const FileSizeSignal restore;
+  ignore_file_size_signal();
+  EXPECT_EQ(128 + SIGXFSZ, run(shell("kill -XFSZ $$")).status);
+}
+
+TEST(FileSizeLimit, TheProgramThatTakesOurPlaceFindsItAsOurCallerLeftIt) {
+  // Processes of their own: other tests have ignored it here, and what was found first is what counts.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto become = [](auto callers) {
+    ::signal(SIGXFSZ, callers);
+    ignore_file_size_signal();
+    ignore_file_size_signal();  // what it finds the second time is its own work
+    replace_process("/bin/sh", {"sh", "-c", "kill -XFSZ $$; exit 77"});
+  };
+  EXPECT_EXIT(become(SIG_DFL), testing::KilledBySignal(SIGXFSZ), "");
+  EXPECT_EXIT(become(SIG_IGN), testing::ExitedWithCode(77), "");
 }
 
 TEST(FindProgram, LooksInAbsoluteEntriesOfPathAndInSbin) {

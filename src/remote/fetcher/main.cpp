@@ -17,6 +17,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/log.hpp"
+#include "karapace/base/subprocess.hpp"
 
 namespace karapace::fetcher {
 
@@ -79,6 +80,7 @@ int answer_questions() {
 
 int main(int argument_count, char** arguments) {
   try {
+    karapace::ignore_file_size_signal();
     if (argument_count == 2 && std::string_view(arguments[1]) == karapace::remote::protocol::kAskArgument)
       return karapace::fetcher::answer_questions();
     if (argument_count > 1 || ::isatty(STDIN_FILENO) == 1) {

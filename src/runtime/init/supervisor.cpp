@@ -65,11 +65,19 @@ class Signals {
     for (const int number : kForwarded) {
       if (number != SIGHUP) check(::sigaction(number, &action, nullptr), "set the signal handlers");
     }
+    // A file that may not grow any more is an error to tell, no reason to die; the program gets back what the
+    // caller had.
+    action.sa_handler = SIG_IGN;
+    check(::sigaction(SIGXFSZ, &action, &file_size_before_), "set the signal handlers");
     check(::sigprocmask(SIG_BLOCK, &handled, &before_), "set the signal mask");
     fd_ = UniqueFd(check(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK), "receive signals"));
   }
   [[nodiscard]] FdRef fd() const noexcept { return fd_; }
-  [[nodiscard]] const sigset_t& before() const noexcept { return before_; }
+  /// For the child: the caller's mask and dispositions.
+  void give_back() const noexcept {
+    ::sigaction(SIGXFSZ, &file_size_before_, nullptr);
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
 
   /// The next one, 0 if there is none.
   [[nodiscard]] int next() const {
@@ -84,20 +92,21 @@ class Signals {
 
  private:
   sigset_t before_{};
+  struct sigaction file_size_before_ {};
   UniqueFd fd_;
 };
 
 /// What the child needs. In memory that it may share with us.
 struct SessionStart {
   const LaunchPlan* plan = nullptr;
-  const sigset_t* mask = nullptr;
+  const Signals* signals = nullptr;
   int read_only_program = -1;
   SessionFiles files;
 };
 
 int session_child(void* argument) noexcept {
   const auto& start = *static_cast<const SessionStart*>(argument);
-  ::sigprocmask(SIG_SETMASK, start.mask, nullptr);
+  start.signals->give_back();
   if (start.read_only_program < 0) return run_session_process(*start.plan, start.files);
   try {
     // Only root inside keeps its rights when it executes a program, and with mapped ids we are ourselves
@@ -279,7 +288,7 @@ int run_session(const LaunchPlan& plan, const Signals& signals, FdRef holder, co
   if (plan.process.terminal == TerminalMode::Pty) pty = open_pty();
   SessionStart start{
       .plan = &plan,
-      .mask = &signals.before(),
+      .signals = &signals,
       .read_only_program = program.get(),
       .files = {.supervisor = self.get(), .terminal = pty.slave.get(), .nested_user = nested_user.get()}};
   Watch watch(signals, start_session(start));

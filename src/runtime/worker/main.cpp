@@ -15,6 +15,7 @@
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
 #include "karapace/base/progress.hpp"
+#include "karapace/base/subprocess.hpp"
 #include "worker/verbs.hpp"
 
 namespace karapace::worker {
@@ -79,6 +80,7 @@ int main() {
   // BytesLocale.
   std::setlocale(LC_CTYPE, "C.UTF-8");
   try {
+    karapace::ignore_file_size_signal();
     return karapace::worker::run();
   } catch (const std::exception& error) {
     fmt::print(stderr, "karapace-worker: {}\n", error.what());

@@ -72,6 +72,11 @@ class ChildProcess {
 /// SIGCHLD is set to its default where it was ignored: exit statuses would be lost otherwise.
 [[nodiscard]] ChildProcess spawn(const Command& command);
 
+/// For main only. A write past the limit on file sizes (RLIMIT_FSIZE) then fails with EFBIG, which can be
+/// told, instead of ending the process with SIGXFSZ. Programs that we start know nothing of it: spawn gives
+/// them the default, replace_process what the caller had.
+void ignore_file_size_signal();
+
 /// Replaces this process (execve). Signals stay as they are; descriptors without O_CLOEXEC are passed on.
 /// Returns only by throwing SystemError. The environment is empty.
 [[noreturn]] void replace_process(const std::string& path, const std::vector<std::string>& argv);
