@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The directory is named by a digest of its content and of this boot: the same content is used again, other
-// content gets another directory, and what a power cut left behind is never looked at. karapace-init moves a
-// new one into place, because only root inside can give its files to root inside.
+// The directory is named by a digest of its content: the same content is used again, other content gets
+// another directory. A name proves nothing, though: it is not synced before it gets its name, so a power cut
+// may leave empty files, and a user may edit or delete what is in it. So each start of a holder compares all
+// of it with what it should be, which are a few small files, and makes it anew if it is anything else.
+// karapace-init moves a new one into place, because only root inside can give its files to root inside.
 #include "policy_root.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -71,8 +74,6 @@ std::string host_resolver() {
     return {};  // the host has none either
   }
 }
-
-std::string boot_id() { return read_all(open_path("/proc/sys/kernel/random/boot_id", O_RDONLY), 64); }
 
 class PolicyMaker {
  public:
@@ -191,12 +192,47 @@ class PolicyMaker {
 
 Digest digest_of(const PolicyFiles& files) {
   Hasher hasher;
-  hasher.update("karapace policy v1\n" + boot_id());
+  hasher.update("karapace policy v2\n");
   for (const auto& [path, file] : files) {
     hasher.update(fmt::format("{}:{}:{}:{}:", path.size(), path, file.mode, file.content.size()));
     hasher.update(file.content);
   }
   return hasher.finish();
+}
+
+/// One read: a file of another size gives other bytes, or more of them.
+bool has_content(FdRef directory, const std::string& path, const std::string& content) {
+  // Whatever lies there instead of a file must not block us.
+  const UniqueFd file = open_beneath(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  std::string found(content.size() + 1, '\0');
+  const ssize_t count = ::read(file.get(), found.data(), found.size());
+  return count == static_cast<ssize_t>(content.size()) &&
+         std::string_view(found).substr(0, content.size()) == content;
+}
+
+/// A mount point: an empty file, or a directory. Its parents were looked at before, so none of them is a
+/// link.
+bool is_mount_point(FdRef directory, const std::string& path, mode_t mode) {
+  constexpr mode_t kCompared = S_IFMT | 0777;
+  struct stat info {};
+  return ::fstatat(directory.get(), path.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+         (info.st_mode & kCompared) == (mode & kCompared) && (S_ISDIR(mode) || info.st_size == 0);
+}
+
+/// This is on the way of every first session, so it is one call for each directory and three for each file.
+/// What we may not look at - files of another owner below a closed directory - does not count as there.
+bool is_there(FdRef environment, const std::string& name, const PolicyFiles& files) {
+  try {
+    const UniqueFd directory = open_beneath(environment, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return std::ranges::all_of(files, [&](const auto& entry) {
+      const auto& [path, file] = entry;
+      return file.content.empty() ? is_mount_point(directory, path.substr(1), file.mode)
+                                  : has_content(directory, path.substr(1), file.content);
+    });
+  } catch (const SystemError& error) {
+    if (is_shortage(error)) throw;
+    return false;
+  }
 }
 
 void write_files(FdRef directory, const PolicyFiles& files) {
@@ -264,11 +300,7 @@ PolicyRoot ensure_policy(const store::StoreLayout& store, const PolicyRequest& r
   const std::string name = "policy-" + digest_of(files).hex().substr(0, kDigestDigits);
   policy.directory = environment + "/" + name;
   const UniqueFd directory = open_directory(store.root(), environment);
-  if (const auto info = stat_at(directory, name)) {
-    if (S_ISDIR(info->st_mode)) return policy;
-    // The overlay would follow a link to wherever it leads, and show that inside.
-    try_unlink_at(directory, name);
-  }
+  if (is_there(directory, name, files)) return policy;
   const std::string staged = "policy-new-" + random_hex(8);
   make_directory_at(directory, staged, 0755);
   const UniqueFd opened = open_directory(directory, staged);

@@ -3,6 +3,7 @@
 // left outside.
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <latch>
 #include <random>
 #include <thread>
@@ -28,6 +30,14 @@ class Sessions : public SessionTest {
   void SetUp() override {
     SessionTest::SetUp();
     possible_ = record_.ownership != "impossible";
+  }
+  [[nodiscard]] std::filesystem::path policy_directory() const {
+    namespace fs = std::filesystem;
+    for (const auto& entry : fs::directory_iterator(fs::path(store_.root_path()) / "env" / record_.env_id)) {
+      if (entry.path().filename().string().starts_with("policy-")) return entry.path();
+    }
+    ADD_FAILURE() << "there is no policy directory";
+    return {};
   }
   bool possible_ = false;
 };
@@ -84,16 +94,68 @@ TEST_P(Sessions, ALinkInPlaceOfOurOwnFilesIsNotFollowed) {
   fs::create_directory(outside);
   std::ofstream(outside + "/secret") << "precious";
   const fs::path environment = fs::path(store_.root_path()) / "env" / record_.env_id;
-  for (const auto& entry : fs::directory_iterator(environment)) {
-    if (!entry.path().filename().string().starts_with("policy-")) continue;
-    fs::rename(entry.path(), environment / "aside");
-    fs::create_directory_symlink(outside, entry.path());
-    break;
-  }
+  const fs::path policy = policy_directory();
+  fs::rename(policy, environment / "aside");
+  fs::create_directory_symlink(outside, policy);
   fs::remove(environment / "run/holder");
   fs::create_hard_link(outside + "/secret", environment / "run/holder");
   EXPECT_EQ(run_script("[ ! -e /secret ]").status, 0);
   EXPECT_EQ(read_host_file(outside + "/secret"), "precious");
+}
+
+TEST_P(Sessions, APolicyDirectoryThatIsDamagedIsMadeAnew) {
+  KARAPACE_REQUIRE_POSSIBLE();
+  namespace fs = std::filesystem;
+  const runtime::SessionRequest show = script("cat /etc/passwd /etc/hosts && pwd");
+  const Outcome good = run(show);
+  ASSERT_EQ(good.status, 0) << good.err;
+  const fs::path environment = fs::path(store_.root_path()) / "env" / record_.env_id;
+  const auto edit = [](const fs::path& file, auto change) {
+    std::string text = read_host_file(file);
+    change(text);
+    std::ofstream(file) << text;
+  };
+  const std::vector<std::pair<const char*, std::function<void(const fs::path&)>>> damages = {
+      {"cut", [&](const fs::path& policy) { fs::resize_file(policy / "etc/hosts", 0); }},
+      {"edited", [&](const fs::path& policy) { edit(policy / "etc/passwd", [](auto& t) { t[0] = 'R'; }); }},
+      {"longer", [&](const fs::path& policy) { edit(policy / "etc/hosts", [](auto& t) { t += "#"; }); }},
+      {"a file is gone", [](const fs::path& policy) { fs::remove(policy / "etc/hosts"); }},
+      {"no mount points", [](const fs::path& policy) { fs::remove_all(policy / "home"); }},
+      {"a link",
+       [](const fs::path& policy) {
+         fs::rename(policy / "etc", policy / "aside");
+         fs::create_directory_symlink("aside", policy / "etc");
+       }},
+      {"nothing in it", [](const fs::path& policy) {
+         fs::remove_all(policy);
+         fs::create_directory(policy);
+       }}};
+  int number = 0;
+  for (const auto& [what, damage] : damages) {
+    SCOPED_TRACE(what);
+    const fs::path policy = policy_directory();
+    // Its files may belong to root inside: a copy of ours takes their place.
+    const fs::path aside = environment / ("aside-" + std::to_string(number++));
+    fs::rename(policy, aside);
+    fs::copy(aside, policy, fs::copy_options::recursive);
+    damage(policy);
+    const Outcome again = run(show);
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(again.out, good.out);
+  }
+}
+
+TEST_P(Sessions, APolicyDirectoryThatIsAsItShouldBeIsUsedAgain) {
+  KARAPACE_REQUIRE_POSSIBLE();
+  const auto inode = [&] {
+    struct stat info {};
+    EXPECT_EQ(::stat(policy_directory().c_str(), &info), 0);
+    return info.st_ino;
+  };
+  EXPECT_EQ(run_script("true").status, 0);
+  const ino_t first = inode();
+  EXPECT_EQ(run_script("true").status, 0);
+  EXPECT_EQ(inode(), first);
 }
 
 TEST_P(Sessions, BinaryDataPassesThroughUnchanged) {
