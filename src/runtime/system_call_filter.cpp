@@ -85,6 +85,8 @@ std::vector<std::uint8_t> exported(const Filter& filter) {
 std::vector<std::uint8_t> make_system_call_filter(EmulateOwnership emulate) {
   const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) throw Error(ErrorCode::Internal, "libseccomp could not make a filter");
+  // The errno of a write that fails, and not ECANCELED for all of them.
+  check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_API_SYSRAWRC, 1), "make the system call filter");
   add_compatible_architectures(filter);
   // What libseccomp does not know as this machine's passes: the kernel has no such calls here.
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW),
