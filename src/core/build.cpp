@@ -276,7 +276,9 @@ store::EnvRecord Build::make_record(std::optional<store::EnvRecord> existing) {
   inputs_.name = record.name;
   record.env_id = lock_.env_id;
   record.short_id = lock_.short_id;
-  if (record.state == store::EnvState::Frozen) progress_.note("it was frozen and can be written to again");
+  const bool was_archived_frozen = std::exchange(record.archived_frozen, false);
+  if (record.state == store::EnvState::Frozen || was_archived_frozen)
+    progress_.note("it was frozen and can be written to again");
   record.state = store::EnvState::Built;
   record.manifest_hash = objects.put(manifest_canonical_json(inputs_.manifest)).hex();
   record.lock_hash = objects.put(serialize_lock(lock_)).hex();

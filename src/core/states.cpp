@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "impl.hpp"
 #include "karapace/base/text.hpp"
@@ -48,13 +49,16 @@ StateChange change_state(Engine::Impl& engine, const EnvironmentView& environmen
   const auto lock = lock_settled(
       engine, env_id, fmt::format("another command that is changing {}", environment.record.short_id));
   EnvironmentView current = reload(layout, env_id);
-  // Asked for again, by somebody who does not know how it ended the first time.
-  if (current.record.state == to) return {std::move(current), false};
+  // Asked for again, by somebody who does not know how it ended the first time. What is frozen is not
+  // archived.
+  const bool is_back = from == store::EnvState::Archived && current.record.state == store::EnvState::Frozen;
+  if (current.record.state == to || is_back) return {std::move(current), false};
   require_not_running(current, verb);
   if (current.record.state != from) refuse(current, verb);
   const FileLock sessions = lock_out(layout, current.record, verb);
   if (prepare) prepare(current.record);
-  current.record.state = current.state = to;
+  const bool was_frozen = std::exchange(current.record.archived_frozen, false);
+  current.record.state = current.state = was_frozen ? store::EnvState::Frozen : to;
   current.record.updated_at = next_update_time(current.record);
   store::MetadataStore(layout).put(current.record);
   return {std::move(current), true};
@@ -104,6 +108,7 @@ StateChange Engine::archive(const EnvironmentView& environment) {
         commit_locked(*impl_, locked, {store::SnapshotKind::Safety, "before archiving"});
     if (saved.snapshot)
       impl_->progress.note(fmt::format("what was written is snapshot {}", saved.snapshot->id.substr(0, 12)));
+    locked.record.archived_frozen = locked.record.state == store::EnvState::Frozen;
     locked.record.state = store::EnvState::Archived;
     locked.record.updated_at = next_update_time(locked.record);
     store::MetadataStore(*impl_->layout).put(locked.record);

@@ -110,6 +110,7 @@ std::string to_text(const EnvRecord& record) {
                                                         : printable(record.manifest_path, kMaxPathBytes / 4);
   json["snapshot_layers"] = record.snapshot_layers;
   json["head"] = optional_string(record.head);
+  if (record.archived_frozen) json["archived_frozen"] = true;
   return make_record_text(json);
 }
 
@@ -158,6 +159,10 @@ EnvRecord from_json(const Json& json) {
   if (const auto layers = json.find("snapshot_layers"); layers != json.end())
     record.snapshot_layers = read_layers(*layers);
   record.head = read_optional(json, "head", 2 * Digest::kSize);
+  if (const auto frozen = json.find("archived_frozen"); frozen != json.end()) {
+    check(frozen->is_boolean(), "archived_frozen is neither true nor false");
+    record.archived_frozen = frozen->get<bool>();
+  }
   check_record(record);
   return record;
 }

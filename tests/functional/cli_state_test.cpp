@@ -124,6 +124,30 @@ TEST_F(CliArchive, BuildOfTheManifestBringsItBackWithWhatWasWritten) {
   EXPECT_EQ(drift(id), "work");
 }
 
+TEST_F(CliArchive, WhatWasFrozenIsFrozenAgainAfterwards) {
+  build_mock("dev");
+  karapace_ok({"freeze", "dev"});
+  karapace_ok({"archive", "dev"});
+  EXPECT_TRUE(karapace_json({"unarchive", "dev"}).at("changed").get<bool>());
+  EXPECT_EQ(state(), "Frozen");
+  EXPECT_FALSE(karapace_json({"unarchive", "dev"}).at("changed").get<bool>());
+  EXPECT_EQ(karapace_json({"thaw", "dev"}).at("status"), "thawed");
+  karapace_ok({"archive", "dev"});
+  karapace_ok({"unarchive", "dev"});
+  EXPECT_EQ(state(), "Built") << "it was thawed meanwhile";
+}
+
+TEST_F(CliArchive, BuildThawsWhatWasFrozenAndSaysSo) {
+  build_mock("dev");
+  karapace_ok({"freeze", "dev"});
+  karapace_ok({"archive", "dev"});
+  EXPECT_NE(karapace_ok({"build"}).err.find("it was frozen and can be written to again"), std::string::npos);
+  EXPECT_EQ(state(), "Built");
+  karapace_ok({"archive", "dev"});
+  karapace_ok({"unarchive", "dev"});
+  EXPECT_EQ(state(), "Built");
+}
+
 TEST_F(CliArchive, MayFailOrDieAtEveryStep) {
   const std::string id = build_mock("dev", "'git'");
   write_drift(id, "work");

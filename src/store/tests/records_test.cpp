@@ -63,6 +63,18 @@ TEST_F(Metadata, RecordComesBackAsItWasPut) {
   }
 }
 
+TEST_F(Metadata, OnlyTheRecordOfWhatWasFrozenSaysSo) {
+  MetadataStore store(layout);
+  EnvRecord record = make_record('a', "my-env");
+  record.state = EnvState::Archived;
+  store.put(record);
+  EXPECT_EQ(dir.read(file_of(record)).find("archived_frozen"), std::string::npos);
+  EXPECT_EQ(store.find(record.env_id), record);
+  record.archived_frozen = true;
+  store.put(record);
+  EXPECT_EQ(store.find(record.env_id), record);
+}
+
 TEST_F(Metadata, EveryFlippedByteIsNoticed) {
   MetadataStore store(layout);
   const EnvRecord record = make_record('a', "my-env");

@@ -36,6 +36,7 @@ struct EnvRecord {
   /// Bottom first: above base and dependency layers, below the upper directory.
   std::vector<std::string> snapshot_layers;
   std::optional<std::string> head;  // id of the snapshot that was last committed or restored
+  bool archived_frozen = false;     // Archived only: it was Frozen before, and will be again
   bool operator==(const EnvRecord&) const = default;
 };
 
