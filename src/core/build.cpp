@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "karapace/base/digest.hpp"
 #include "karapace/base/durable.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
@@ -112,6 +113,9 @@ std::optional<BuildResult> Build::try_up_to_date() {
   // A frozen or archived environment that is built again is to be used again.
   if (!record || record->state != store::EnvState::Built) return std::nullopt;
   if (is_of_another_manifest(*record, inputs_)) return std::nullopt;
+  // runtime.home is in no lock, and a session takes it from the record.
+  if (record->manifest_hash != hash_bytes(manifest_canonical_json(inputs_.manifest)).hex())
+    return std::nullopt;
   if (inputs_.name && !inputs_.name_is_default && record->name != inputs_.name) return std::nullopt;
   if (inputs_.name_is_default && !record->name && inputs_.name) return std::nullopt;
   if (!stands_on_lock(*record)) return std::nullopt;

@@ -111,6 +111,16 @@ TEST_F(EngineTest, SecondBuildChangesNothing) {
   EXPECT_EQ(lock_time, fs::last_write_time(directory_ / "project" / "karapace.lock"));
 }
 
+TEST_F(EngineTest, ABuildTakesAnotherHomeOfTheManifestThoughTheIdentityStays) {
+  const auto first = build(write_manifest("dev.toml", "'git'", "home = \"shared\"\n"));
+  const auto hash = [&] { return engine().find_environment("dev").record.manifest_hash; };
+  const std::string shared = hash();
+  const auto manifest = write_manifest("dev.toml", "'git'");
+  EXPECT_EQ(build(manifest).env_id, first.env_id);
+  EXPECT_NE(hash(), shared);
+  EXPECT_TRUE(build(manifest).up_to_date);
+}
+
 TEST_F(EngineTest, SameManifestInAnotherStoreGivesTheSameIdAndLayers) {
   const auto manifest = write_manifest("karapace.toml", "'git', 'make'");
   const auto first = build(manifest);
