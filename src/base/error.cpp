@@ -28,7 +28,7 @@ const char* fix_for_errno(int error_number) noexcept {
       return "Raise the limit on file sizes (ulimit -f unlimited) and try again.";
     case ENFILE:
     case EMFILE:
-      return "Raise the limit of open files (ulimit -n) and try again.";
+      return "Raise the limit of open files (ulimit -n 1024) and try again.";
     default:
       return "";
   }

@@ -100,7 +100,9 @@ class SpawnSettings {
     std::vector<int> source_of(static_cast<std::size_t>(highest) + 1, -1);
     for (const FdMapping& mapping : fds) {
       UniqueFd copy(::fcntl(mapping.source.get(), F_DUPFD_CLOEXEC, highest + 1));
-      if (!copy) throw_errno("duplicate a descriptor for a child process");
+      // EINVAL says that no descriptor may have so high a number.
+      if (!copy)
+        throw SystemError(errno == EINVAL ? EMFILE : errno, "duplicate a descriptor for a child process");
       int& source = source_of[static_cast<std::size_t>(mapping.target)];
       KARAPACE_ASSERT(source < 0);
       source = copy.get();
