@@ -39,7 +39,8 @@ std::vector<store::TreeChange> Engine::diff(const EnvironmentView& environment) 
   if (!exists_at(layout.environments(), record.env_id + "/upper") || is_upper_clean(layout, record))
     return {};
   const Ownership ownership = record.ownership == "mapped" ? Ownership::Mapped : Ownership::Flat;
-  return runtime::TreeWorker(layout, ownership).diff(record.env_id, below, impl_->cancel);
+  return without_obstacles(
+      [&] { return runtime::TreeWorker(layout, ownership).diff(record.env_id, below, impl_->cancel); });
 }
 
 }  // namespace karapace::core

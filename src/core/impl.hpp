@@ -87,6 +87,18 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
 /// True if there is certainly nothing in the upper directory that is not in the layer below; false may mean
 /// that only the worker can tell.
 [[nodiscard]] bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& record);
+/// For without_obstacles, in its handler.
+[[noreturn]] void rethrow_as_obstacle(const Error& error);
+/// Runs `body`, which reads what was written in an environment. A file there that a layer cannot hold is
+/// neither a wrong manifest nor a wrong argument, so it is told as Conflict.
+template <typename Body>
+decltype(auto) without_obstacles(Body&& body) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const Error& error) {
+    rethrow_as_obstacle(error);
+  }
+}
 /// A time that the record does not have yet: recovery tells the old record from the new one by it.
 [[nodiscard]] std::string next_update_time(const store::EnvRecord& record);
 /// By id, unique beginning, or digest of the layer.
@@ -112,6 +124,8 @@ void replace_upper(Engine::Impl& engine, LockedEnvironment& locked, store::EnvRe
 
 /// Throws Conflict unless `state` is one of the states in which `verb` ("destroy", "rename") may happen.
 void require_not_running(const EnvironmentView& environment, std::string_view verb);
+/// Throws Conflict: the state of the record does not allow `verb`, and what brings it to one that does.
+[[noreturn]] void refuse_state(const store::EnvRecord& record, std::string_view verb);
 
 /// The record as it is under the environment's lock: it may have changed since it was looked up.
 [[nodiscard]] EnvironmentView reload(const store::StoreLayout& layout, const std::string& env_id);

@@ -8,6 +8,7 @@
 
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/rel_path.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
 #include "karapace/schema/identity.hpp"
@@ -82,16 +83,44 @@ std::string next_update_time(const store::EnvRecord& record) {
   return time;
 }
 
+namespace {
+
+/// Runs `body`, which opens the upper directory; something else in its place is damage.
+template <typename Body>
+decltype(auto) opening_upper(const store::StoreLayout& layout, const std::string& env_id, Body&& body) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const SystemError& error) {
+    if (error.error_number() != ENOTDIR && error.error_number() != ELOOP) throw;
+    const std::string upper = fmt::format("{}/env/{}/upper", layout.root_path(), env_id);
+    CorruptError damage(upper, "a directory", errno_text(error.error_number()));
+    damage.set_fix("Move away what lies there: it is no directory, so it has nothing of the environment.");
+    throw damage;
+  }
+}
+
+}  // namespace
+
 bool is_upper_clean(const store::StoreLayout& layout, const store::EnvRecord& record) {
   const std::string upper = "env/" + record.env_id + "/upper";
   try {
-    return store::is_upper_clean(layout.open_dir(upper),
-                                 layout.open_dir("trees/" + store::layer_stack(record).back()),
+    const UniqueFd opened = opening_upper(layout, record.env_id, [&] { return layout.open_dir(upper); });
+    return store::is_upper_clean(opened, layout.open_dir("trees/" + store::layer_stack(record).back()),
                                  is_flat(record), ::geteuid());
   } catch (const SystemError& error) {
     if (error.error_number() == EACCES || error.error_number() == EPERM) return false;
     throw;
   }
+}
+
+void rethrow_as_obstacle(const Error& error) {
+  if (error.code() != ErrorCode::InvalidInput) throw;
+  std::string fix = error.fix();
+  const auto says = [&](const char* text) { return error.message().find(text) != std::string::npos; };
+  if (fix.empty() && (says("ENAMETOOLONG") || says("longer or deeper")))
+    fix = fmt::format("Give it a shorter path: a layer holds paths of at most {} bytes and {} names.",
+                      RelPath::kMaxLength, RelPath::kMaxDepth);
+  throw Error(ErrorCode::Conflict, error.message(), std::move(fix));
 }
 
 namespace {
@@ -158,13 +187,9 @@ LockedEnvironment lock_idle_environment(Engine::Impl& engine, const store::EnvRe
                                         std::string_view verb) {
   LockedEnvironment locked = lock_environment_alone(engine, record, verb);
   const store::EnvState state = locked.record.state;
-  if (state != store::EnvState::Built && state != store::EnvState::Frozen) {
-    throw Error(
-        ErrorCode::Conflict,
-        fmt::format("cannot {} {}: it is {}", verb, locked.record.short_id, store::to_lower_string(state)),
-        fmt::format("karapace build {}", locked.record.manifest_path));
-  }
-  ensure_directory_at(engine.layout->open_dir("env/" + record.env_id), "upper", 0755);
+  if (state != store::EnvState::Built && state != store::EnvState::Frozen) refuse_state(locked.record, verb);
+  opening_upper(*engine.layout, record.env_id,
+                [&] { ensure_directory_at(engine.layout->open_dir("env/" + record.env_id), "upper", 0755); });
   return locked;
 }
 
@@ -178,10 +203,11 @@ CommitResult commit_locked(Engine::Impl& engine, LockedEnvironment& locked, cons
 
   with_operation(engine, locked, store::OpKind::Commit, [&](store::Operation& operation) {
     engine.progress.step("read", "what was written");
-    const store::CommitPreparation prepared =
-        worker_for(layout, locked.record)
-            .prepare_commit(locked.record.env_id, top, operation.staging_path(), engine.progress,
-                            engine.cancel);
+    const store::CommitPreparation prepared = without_obstacles([&] {
+      return worker_for(layout, locked.record)
+          .prepare_commit(locked.record.env_id, top, operation.staging_path(), engine.progress,
+                          engine.cancel);
+    });
     if (!prepared.changed) return;
     const store::SnapshotRecord snapshot = make_snapshot(locked.record, prepared, request);
     store::EnvRecord record = locked.record;

@@ -20,17 +20,6 @@
 namespace karapace::core {
 namespace {
 
-[[noreturn]] void refuse(const EnvironmentView& environment, std::string_view verb) {
-  const store::EnvRecord& record = environment.record;
-  std::string fix = fmt::format("karapace build {}", record.manifest_path);
-  if (environment.state == store::EnvState::Archived)
-    fix = fmt::format("karapace unarchive {}", record.short_id);
-  if (environment.state == store::EnvState::Frozen) fix = fmt::format("karapace thaw {}", record.short_id);
-  throw Error(
-      ErrorCode::Conflict,
-      fmt::format("cannot {} {}: it is {}", verb, record.short_id, to_lower_string(environment.state)), fix);
-}
-
 FileLock lock_out(const store::StoreLayout& layout, const store::EnvRecord& record, std::string_view verb) {
   auto lock = runtime::lock_out_sessions(layout, record.env_id);
   if (lock) return std::move(*lock);
@@ -54,7 +43,7 @@ StateChange change_state(Engine::Impl& engine, const EnvironmentView& environmen
   const bool is_back = from == store::EnvState::Archived && current.record.state == store::EnvState::Frozen;
   if (current.record.state == to || is_back) return {std::move(current), false};
   require_not_running(current, verb);
-  if (current.record.state != from) refuse(current, verb);
+  if (current.record.state != from) refuse_state(current.record, verb);
   const FileLock sessions = lock_out(layout, current.record, verb);
   if (prepare) prepare(current.record);
   const bool was_frozen = std::exchange(current.record.archived_frozen, false);
@@ -88,6 +77,15 @@ void drop_trees(Engine::Impl& engine, const store::EnvRecord& record) {
 
 }  // namespace
 
+void refuse_state(const store::EnvRecord& record, std::string_view verb) {
+  std::string fix = fmt::format("karapace build {}", record.manifest_path);
+  if (record.state == store::EnvState::Archived) fix = fmt::format("karapace unarchive {}", record.short_id);
+  if (record.state == store::EnvState::Frozen) fix = fmt::format("karapace thaw {}", record.short_id);
+  throw Error(ErrorCode::Conflict,
+              fmt::format("cannot {} {}: it is {}", verb, record.short_id, to_lower_string(record.state)),
+              fix);
+}
+
 StateChange Engine::freeze(const EnvironmentView& environment) {
   return change_state(*impl_, environment, "freeze", store::EnvState::Built, store::EnvState::Frozen);
 }
@@ -101,7 +99,7 @@ StateChange Engine::archive(const EnvironmentView& environment) {
   {
     const EnvironmentView present = reload(impl_->open(), environment.record.env_id);
     if (present.record.state == store::EnvState::Archived) return {present, false};
-    if (present.record.state == store::EnvState::Defined) refuse(present, "archive");
+    if (present.record.state == store::EnvState::Defined) refuse_state(present.record, "archive");
     LockedEnvironment locked = lock_idle_environment(*impl_, present.record, "archive");
     // Nothing is lost if we end here: it is Built, and stands on a snapshot of what it was.
     const CommitResult saved =

@@ -39,5 +39,52 @@ TEST_F(CliTrouble, TooFewOpenFilesAreToldAsThat) {
   EXPECT_NE(result.err.find("ulimit -n 1024"), std::string::npos) << result.err;
 }
 
+TEST_F(CliTrouble, WhatAnArchivedEnvironmentNeedsIsUnarchive) {
+  build_mock("dev");
+  karapace_ok({"commit", "dev"});
+  karapace_ok({"archive", "dev"});
+  for (const char* verb : {"commit", "freeze", "thaw"}) expect_fix({verb, "dev"}, 1, "karapace unarchive ");
+}
+
+TEST_F(CliTrouble, ASocketInAnEnvironmentIsNoWrongUsage) {
+  const std::string id = build_mock("dev");
+  // Its whole path is too long for an address.
+  ASSERT_EQ(run_program("python3", {"-c",
+                                    "import socket,sys,os; os.chdir(sys.argv[1]); "
+                                    "socket.socket(socket.AF_UNIX).bind('socket')",
+                                    upper(id)})
+                .status,
+            0);
+  const Json error = expect_fix({"commit", "dev"}, 1, "Delete it");
+  EXPECT_EQ(error.at("code"), "conflict");
+  expect_message(error, "socket");
+}
+
+TEST_F(CliTrouble, APathThatIsTooLongForALayerIsNamedAndNoWrongUsage) {
+  const std::string id = build_mock("dev");
+  const UniqueFd top = open_path(upper(id), O_RDONLY | O_DIRECTORY);
+  UniqueFd inner = duplicate(top);
+  const std::string name(200, 'n');
+  for (int depth = 0; depth < 25; ++depth) {
+    make_directory_at(inner, name, 0755);
+    inner = open_directory(inner, name);
+  }
+  for (const char* verb : {"commit", "diff"}) {
+    SCOPED_TRACE(verb);
+    const Json error = expect_fix({verb, "dev"}, 1, "shorter path");
+    expect_message(error, "nnnn");
+    EXPECT_LT(error.at("message").get<std::string>().size(), 1000U);
+  }
+  remove_tree_at(top, name);
+}
+
+TEST_F(CliTrouble, AFileInPlaceOfAnUpperDirectoryIsDamage) {
+  const std::string id = build_mock("dev");
+  fs::remove_all(upper(id));
+  std::ofstream(upper(id)) << "planted";
+  for (const char* verb : {"commit", "diff"})
+    expect_message(expect_fix({verb, "dev"}, 3, "Move away"), "upper");
+}
+
 }  // namespace
 }  // namespace karapace::test
