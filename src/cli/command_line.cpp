@@ -51,7 +51,8 @@ UsageError unknown_command(const std::string& word) {
   }
   const std::string nearest = nearest_name(word, names);
   return UsageError(nullptr, fmt::format("unknown command '{}'", printable(word)),
-                    nearest.empty() ? std::string{} : fmt::format("did you mean '{}'?", nearest));
+                    nearest.empty() ? std::string("karapace --help lists them")
+                                    : fmt::format("did you mean '{}'?", nearest));
 }
 
 /// Where CLI11 puts what it finds. The addresses must not move while it parses.

@@ -352,8 +352,10 @@ void MetadataStore::put_with_name_of(const EnvRecord& record, const std::string&
   if (record.name && !(had_name && before->name == record.name)) {
     if (const std::optional<EnvRecord> owner = find_by_name(*record.name);
         owner && owner->env_id != record.env_id && owner->env_id != from) {
-      throw Error(ErrorCode::Conflict, fmt::format("the name '{}' is already used by environment {}",
-                                                   *record.name, owner->env_id.substr(0, 12)));
+      const std::string short_id = owner->env_id.substr(0, 12);
+      throw Error(ErrorCode::Conflict,
+                  fmt::format("the name '{}' is already used by environment {}", *record.name, short_id),
+                  fmt::format("choose another name, or: karapace rename {} OTHER", short_id));
     }
   }
   replace_file(dir_, record.env_id, to_text(record));

@@ -46,6 +46,16 @@ TEST_F(CliTrouble, WhatAnArchivedEnvironmentNeedsIsUnarchive) {
   for (const char* verb : {"commit", "freeze", "thaw"}) expect_fix({verb, "dev"}, 1, "karapace unarchive ");
 }
 
+TEST_F(CliTrouble, ANameThatIsTakenAndAStopOfNothingSayWhatIsPossible) {
+  build_mock("dev");
+  fs::remove(project() + "/karapace.lock");
+  write_mock_manifest("'git'", "other.toml");
+  karapace_ok({"build", "other.toml", "--name", "other"});
+  expect_fix({"rename", "other", "dev"}, 1, "karapace rename ");
+  expect_fix({"stop", "dev"}, 1, "karapace list");
+  expect_fix({"qqqqqqqq"}, 2, "karapace --help");
+}
+
 TEST_F(CliTrouble, ASocketInAnEnvironmentIsNoWrongUsage) {
   const std::string id = build_mock("dev");
   // Its whole path is too long for an address.

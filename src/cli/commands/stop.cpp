@@ -51,7 +51,8 @@ int run_stop(const Invocation& invocation) {
   const runtime::StopResult result = engine.stop(environment, patience);
   if (result == runtime::StopResult::NotRunning) {
     throw Error(ErrorCode::Conflict,
-                fmt::format("environment {} is not running", display_name(environment.record)));
+                fmt::format("environment {} is not running", display_name(environment.record)),
+                "karapace list shows which ones are");
   }
   if (invocation.json()) {
     print_json(
