@@ -81,11 +81,13 @@ void report(const Error& error, const Manner& manner) {
 void report(const Cancelled& cancelled, const Manner& manner) {
   if (manner.json) {
     OrderedJson document;
-    document["error"] = {
-        {"code", "cancelled"}, {"message", "cancelled"}, {"fix", ""}, {"signal", cancelled.signal_number()}};
+    document["error"] = {{"code", "cancelled"},
+                         {"message", cancelled.what()},
+                         {"fix", ""},
+                         {"signal", cancelled.signal_number()}};
     print_json(document);
   }
-  write_stderr("karapace: cancelled\n");
+  write_stderr(fmt::format("karapace: {}\n", cancelled.what()));
 }
 
 int run_and_report(const std::vector<std::string>& words, Manner& manner) {

@@ -4,7 +4,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include "impl.hpp"
+#include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 
 namespace karapace::core {
@@ -25,6 +31,42 @@ store::GcRoots find_roots(const store::StoreLayout& layout, CancelToken& cancel)
   return roots;
 }
 
+/// How many of these are not there any more.
+template <typename Names, typename Text>
+std::size_t count_gone(const store::StoreLayout& layout, const char* directory, const Names& names,
+                       Text&& text) {
+  const UniqueFd dir = layout.open_dir(directory);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(names, [&](const auto& name) { return !exists_at(dir, text(name)); }));
+}
+
+/// A collection that was ended on the way has freed what it has freed.
+class GcCancelled : public Cancelled {
+ public:
+  GcCancelled(const Cancelled& cancelled, std::string message)
+      : Cancelled(cancelled), message_(std::move(message)) {}
+  [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
+
+[[noreturn]] void throw_cancelled(const store::StoreLayout& layout, const store::GcPlan& plan,
+                                  const Cancelled& cancelled) {
+  const auto same = [](const std::string& name) { return name; };
+  const std::size_t gone =
+      count_gone(layout, "store/builds", plan.builds, same) +
+      count_gone(layout, "store/packages", plan.packages, same) +
+      count_gone(layout, "store/layers", plan.layers, same) +
+      count_gone(layout, "store/downloads", plan.downloads, same) +
+      count_gone(layout, "store/objects", plan.objects, [](const Digest& digest) { return digest.hex(); }) +
+      count_gone(layout, "trees", plan.trees, same) + count_gone(layout, "env", plan.environments, same) +
+      count_gone(layout, ".", plan.leftovers, same);
+  throw GcCancelled(cancelled,
+                    fmt::format("cancelled: {} of {} are removed, the next karapace gc does the rest", gone,
+                                counted(plan.size(), "item")));
+}
+
 }  // namespace
 
 GcReport Engine::gc(const GcOptions& options) {
@@ -41,8 +83,12 @@ GcReport Engine::gc(const GcOptions& options) {
   roots.discard_lost = options.discard_lost;
   report.plan = store::plan_gc(layout, roots, impl_->progress, impl_->cancel);
   if (options.mode == GcMode::Collect) {
-    report.removed =
-        store::apply_gc(layout, report.plan, impl_->tree_remover(), impl_->progress, impl_->cancel);
+    try {
+      report.removed =
+          store::apply_gc(layout, report.plan, impl_->tree_remover(), impl_->progress, impl_->cancel);
+    } catch (const Cancelled& cancelled) {
+      throw_cancelled(layout, report.plan, cancelled);
+    }
   }
   return report;
 }

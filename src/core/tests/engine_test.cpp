@@ -3,6 +3,7 @@
 #include "karapace/core/engine.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -364,6 +365,42 @@ TEST_F(EngineTest, ACommitThatDiedWhileWeWaitedIsFinishedBeforeAnythingElseChang
   }
 }
 #endif
+
+/// Cancels as soon as something of this step is done.
+class CancelAt final : public ProgressSink {
+ public:
+  CancelAt(std::string step, CancelToken& cancel) : step_(std::move(step)), cancel_(cancel) {}
+  void step(std::string_view name, std::string_view /*detail*/) override { is_it_ = name == step_; }
+  void advance(std::uint64_t /*done*/, std::uint64_t /*total*/, std::string_view /*unit*/) override {
+    if (is_it_) cancel_.request(SIGINT);
+  }
+  void note(std::string_view /*text*/) override {}
+
+ private:
+  std::string step_;
+  CancelToken& cancel_;
+  bool is_it_ = false;
+};
+
+TEST_F(EngineTest, AGcThatIsCancelledTellsWhatItRemoved) {
+  const auto result = build(write_manifest("dev.toml", "'git'"));
+  auto before = engine();
+  before.destroy(before.find_environment("dev"));
+  CancelAt sink("gc", cancel_);
+  Engine collecting((directory_ / "store").string(), Access::Write, sink, cancel_);
+  try {
+    collecting.gc({.mode = GcMode::Collect});
+    FAIL() << "it was not cancelled";
+  } catch (const Cancelled& cancelled) {
+    EXPECT_EQ(cancelled.signal_number(), SIGINT);
+    const std::string_view told = cancelled.what();
+    EXPECT_NE(told.find("the next karapace gc"), std::string_view::npos) << told;
+    EXPECT_FALSE(told.starts_with("cancelled: 0 of")) << told;
+  }
+  cancel_.reset();
+  engine().gc({.mode = GcMode::Collect});
+  EXPECT_TRUE(fs::is_empty(directory_ / "store" / "trees"));
+}
 
 TEST_F(EngineTest, EnvironmentIsFoundByIdShortIdPrefixAndNameButNotByAShortPrefix) {
   const auto result = build(write_manifest("dev.toml", "'git'"));
