@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // doctor: what works, what does not, and which knob to turn.
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
@@ -66,6 +70,29 @@ void check_journal(DoctorReport& report, const store::StoreLayout& layout) {
   }
 }
 
+void check_writable(DoctorReport& report, const store::StoreLayout& layout) {
+  const uid_t owner = stat_fd(layout.store()).st_uid;
+  if (owner != ::geteuid()) {
+    report.checks.push_back(
+        {"store_writable", "fail",
+         fmt::format("the store belongs to user {}, and you are user {}", owner, ::geteuid()),
+         "use a store of your own: --store or KARAPACE_STORE"});
+    return;
+  }
+  for (const FdRef directory : {layout.root(), layout.store()}) {
+    if (::faccessat(directory.get(), ".", W_OK | X_OK, AT_EACCESS) == 0) continue;
+    const bool read_only = errno == EROFS;
+    report.checks.push_back({"store_writable", "fail",
+                             read_only ? "the file system of the store is mounted read-only"
+                                       : "the directories of the store may not be written to",
+                             read_only
+                                 ? "remount it for writing, or use another store: --store or KARAPACE_STORE"
+                                 : fmt::format("chmod u+rwx {0} {0}/store", layout.root_path())});
+    return;
+  }
+  report.checks.push_back({"store_writable", "pass", "the store can be written", ""});
+}
+
 void check_disk(DoctorReport& report, const store::StoreLayout& layout) {
   const std::uint64_t bytes = free_bytes(layout.root());
   const std::string text = fmt::format("{} MiB free at {}", bytes / kMiB, layout.root_path());
@@ -105,6 +132,7 @@ DoctorReport Engine::doctor() {
     const store::StoreLayout& layout = *impl_->layout;
     report.checks.push_back({"store_exists", "pass", layout.root_path(), ""});
     report.checks.push_back({"store_version", "pass", fmt::format("format {}", store::kFormatVersion), ""});
+    check_writable(report, layout);
     check_integrity(report, verify_store());
     check_journal(report, layout);
     const auto environments = list();

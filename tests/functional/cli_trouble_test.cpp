@@ -96,5 +96,22 @@ TEST_F(CliTrouble, AFileInPlaceOfAnUpperDirectoryIsDamage) {
     expect_message(expect_fix({verb, "dev"}, 3, "Move away"), "upper");
 }
 
+TEST_F(CliTrouble, DoctorSaysThatAStoreMayNotBeWritten) {
+  build_mock("dev");
+  const auto writable = [&] {
+    const Json report = parse_json(karapace({"--json", "doctor"}).out, "doctor");
+    for (const Json& check : report.at("checks")) {
+      if (check.at("name") == "store_writable") return check;
+    }
+    return Json();
+  };
+  EXPECT_EQ(writable().at("status"), "pass");
+  if (::geteuid() == 0) return;  // to root every directory is writable
+  fs::permissions(store() + "/store", fs::perms::owner_write, fs::perm_options::remove);
+  EXPECT_EQ(writable().at("status"), "fail");
+  EXPECT_NE(writable().at("fix").get<std::string>().find("chmod"), std::string::npos);
+  fs::permissions(store() + "/store", fs::perms::owner_write, fs::perm_options::add);
+}
+
 }  // namespace
 }  // namespace karapace::test
