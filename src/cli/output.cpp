@@ -13,8 +13,10 @@ namespace karapace::cli {
 void write_stdout(std::string_view text) {
   try {
     write_all(FdRef::from_raw(STDOUT_FILENO), text);
-  } catch (const SystemError& error) {
+  } catch (SystemError& error) {
     if (error.error_number() == EPIPE) throw OutputClosed();
+    error.add_context("standard output");
+    if (error.code() == ErrorCode::NoSpace) error.set_fix("Make space where the output goes.");
     throw;
   }
 }

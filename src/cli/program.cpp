@@ -15,6 +15,7 @@
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/subprocess.hpp"
 #include "output.hpp"
+#include "store_trouble.hpp"
 #include "terminal.hpp"
 #include "usage.hpp"
 
@@ -61,7 +62,14 @@ int dispatch(const std::vector<std::string>& words, const Manner& manner) {
   }
   apply_log_level(invocation);
   if (!manner.session) install_cancel_handlers();
-  return invocation.command->run(invocation);
+  try {
+    return invocation.command->run(invocation);
+  } catch (const UsageError&) {
+    throw;  // it has not come to a store
+  } catch (Error& error) {
+    explain_store_trouble(error, store_path(invocation));
+    throw;
+  }
 }
 
 void report(const Error& error, const Manner& manner) {

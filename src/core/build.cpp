@@ -16,6 +16,7 @@
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
 #include "missing_artefacts.hpp"
+#include "new_file.hpp"
 
 namespace karapace::core {
 namespace {
@@ -163,7 +164,7 @@ void Build::check_lock_change() {
 
 void Build::save_lock_file() {
   check_lock_change();
-  if (lock_changed_) save_lock(inputs_.lock_path, lock_);
+  if (lock_changed_) writing_to(inputs_.lock_path, [&] { save_lock(inputs_.lock_path, lock_); });
 }
 
 /// An environment whose record is lost, or that could not be destroyed to its end, left files here. They are

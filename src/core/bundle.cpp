@@ -85,8 +85,10 @@ void check_destination(const Destination& to, const BundleHeader& header) {
 
 void write_destination(const Destination& to, const BundleHeader& header) {
   const UniqueFd directory = open_path(to.directory, O_RDONLY | O_DIRECTORY);
-  replace_file(directory, to.manifest_name, header.manifest, 0644);
-  replace_file(directory, to.lock_name, header.lock, 0644);
+  writing_to(to.directory + "/" + to.manifest_name, [&] {
+    replace_file(directory, to.manifest_name, header.manifest, 0644);
+    replace_file(directory, to.lock_name, header.lock, 0644);
+  });
 }
 
 void check_expected_lock(const LockFile& lock, const std::string& path) {
@@ -115,6 +117,15 @@ void check_home(const OpenedBundle& bundle, const Destination& to) {
       "home, and a lock does not vouch for that",
       fmt::format("if you trust that manifest, too: put it at {}/{} first; or import without --into",
                   printable(to.directory, kMaxShownPath), to.manifest_name));
+}
+
+UniqueFd open_bundle(const std::string& path) {
+  try {
+    return open_path(path, O_RDONLY | O_NONBLOCK);
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::NotFound) error.set_fix("name the file that karapace bundle export made");
+    throw;
+  }
 }
 
 }  // namespace
@@ -153,7 +164,7 @@ BundleResult Engine::export_bundle(const std::string& manifest_path, const std::
 }
 
 BundleResult Engine::import_bundle(const std::string& path, const BundleImportOptions& options) {
-  const UniqueFd file = open_path(path, O_RDONLY | O_NONBLOCK);
+  const UniqueFd file = open_bundle(path);
   const OpenedBundle bundle = read_bundle_header(file, path);
   if (!options.expected_lock.empty()) check_expected_lock(bundle.lock, options.expected_lock);
   const std::string lock_name = lock_path_for(bundle.header.name);

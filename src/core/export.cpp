@@ -59,10 +59,9 @@ void write_archive(runtime::TreeWorker& worker, runtime::ExportRequest& request,
 
 /// A new directory gets its name when all is in it. One that is there already is filled as it is; and so is a
 /// mapped one, which belongs to others as soon as it has its attributes and may not be renamed by us then.
-
 void write_directory(runtime::TreeWorker& worker, runtime::ExportRequest& request, const std::string& path,
                      bool is_mapped, Engine::Impl& engine) {
-  const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
+  const UniqueFd parent = open_parent(path);
   const auto fill = [&](const std::string& name) {
     const UniqueFd target = open_directory(parent, name);
     if (!list_directory(target).empty())
@@ -135,7 +134,8 @@ ExportResult Engine::export_tree(std::string_view reference, const std::string& 
   if (result.is_archive) {
     write_archive(worker, request, result.path, *impl_);
   } else {
-    write_directory(worker, request, result.path, ownership == "mapped", *impl_);
+    writing_to(result.path,
+               [&] { write_directory(worker, request, result.path, ownership == "mapped", *impl_); });
   }
   return result;
 }

@@ -2,16 +2,21 @@
 #include "new_file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include "impl.hpp"
 #include "karapace/base/clock.hpp"
 #include "karapace/base/durable.hpp"
 #include "karapace/base/file_at.hpp"
+#include "karapace/base/text.hpp"
 
 namespace karapace::core {
+namespace {
 
-void write_new_file(const std::string& path, const std::function<void(FdRef)>& fill) {
-  const UniqueFd parent = open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
+constexpr std::size_t kMaxShownPath = 4096;
+
+void write_whole_file(const std::string& path, const std::function<void(FdRef)>& fill) {
+  const UniqueFd parent = open_parent(path);
   const std::string name = path.substr(path.rfind('/') + 1);
   const auto fill_and_sync = [&](FdRef file) {
     fill(file);
@@ -40,6 +45,29 @@ void write_new_file(const std::string& path, const std::function<void(FdRef)>& f
   }
   if (!is_named) throw Error(ErrorCode::AlreadyExists, path + " is there already", "Name another file.");
   sync_directory(parent);
+}
+
+}  // namespace
+
+void tell_full_disk(Error& error, const std::string& path) {
+  const std::string context = "writing " + printable(path, kMaxShownPath);
+  if (!error.message().starts_with(context)) error.add_context(context);
+  error.set_fix(fmt::format("Make space on the file system of {}, or write to another one.",
+                            printable(directory_of(path), kMaxShownPath)));
+}
+
+UniqueFd open_parent(const std::string& path) {
+  try {
+    return open_path(directory_of(path), O_RDONLY | O_DIRECTORY);
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::NotFound || error.code() == ErrorCode::InvalidInput)
+      error.set_fix("Make that directory first, or name another place.");
+    throw;
+  }
+}
+
+void write_new_file(const std::string& path, const std::function<void(FdRef)>& fill) {
+  writing_to(path, [&] { write_whole_file(path, fill); });
 }
 
 }  // namespace karapace::core

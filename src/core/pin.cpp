@@ -13,6 +13,7 @@
 #include "karapace/base/text.hpp"
 #include "karapace/remote/oci_reference.hpp"
 #include "karapace/schema/manifest_edit.hpp"
+#include "new_file.hpp"
 
 namespace karapace::core {
 
@@ -51,7 +52,7 @@ void write_manifest(const std::string& path, const std::string& text) {
   const UniqueFd directory = open_path(directory_of(real), O_RDONLY | O_DIRECTORY);
   const std::string name = real.substr(real.rfind('/') + 1);
   const mode_t mode = stat_fd(open_beneath(directory, name, O_RDONLY | O_NONBLOCK)).st_mode & 0777U;
-  replace_file(directory, name, text, mode);
+  writing_to(real, [&] { replace_file(directory, name, text, mode); });
 }
 
 /// The same bytes under the name that the manifest has for them now: nothing needs to be resolved or built.
@@ -68,7 +69,7 @@ bool follow_name(const BuildInputs& inputs, const Manifest& manifest) {
   lock.base.distribution = named.str();
   if (!compare_intent(lock, manifest).fits()) return false;
   seal_identity(lock);
-  save_lock(inputs.lock_path, lock);
+  writing_to(inputs.lock_path, [&] { save_lock(inputs.lock_path, lock); });
   return true;
 }
 

@@ -30,6 +30,23 @@ class CliTrouble : public CliTest {
   [[nodiscard]] std::string upper(const std::string& id) const { return store() + "/env/" + id + "/upper"; }
 };
 
+TEST_F(CliTrouble, AFullDiskIsToldWithTheStoreThatIsOnIt) {
+  write_mock_manifest();
+  environment_.emplace_back("KARAPACE_FAULT", "20:ENOSPC");
+  const Json error = expect_fix({"build"}, 1, "karapace gc");
+  environment_.pop_back();
+  EXPECT_EQ(error.at("code"), "no_space");
+  expect_message(error, store());
+}
+
+TEST_F(CliTrouble, AFullDiskBehindStandardOutputIsNotTheStores) {
+  build_mock("dev");
+  const RunResult result = run_program("bash", {"-c", karapace_binary() + " list > /dev/full"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("standard output: "), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("karapace gc"), std::string::npos) << result.err;
+}
+
 TEST_F(CliTrouble, TooFewOpenFilesAreToldAsThat) {
   const std::string id = build_mock("dev");
   std::ofstream(upper(id) + "/drift") << "work";
@@ -37,6 +54,14 @@ TEST_F(CliTrouble, TooFewOpenFilesAreToldAsThat) {
       run_program("bash", {"-c", "ulimit -n 20; " + karapace_binary() + " export dev -o out.tar"});
   EXPECT_EQ(result.status, 1) << result.err;
   EXPECT_NE(result.err.find("ulimit -n 1024"), std::string::npos) << result.err;
+}
+
+TEST_F(CliTrouble, PlacesThatAreNotThereAreToldWithWhatToName) {
+  EXPECT_EQ(expect_fix({"man-pages", "/proc/x"}, 1, "directory").at("code"), "not_found");
+  EXPECT_EQ(expect_fix({"bundle", "import", "x"}, 1, "karapace bundle export").at("code"), "not_found");
+  build_mock("dev");
+  for (const char* output : {"/nonexistent/x.tar", "/nonexistent/x"})
+    EXPECT_EQ(expect_fix({"export", "dev", "-o", output}, 1, "another place").at("code"), "not_found");
 }
 
 TEST_F(CliTrouble, WhatAnArchivedEnvironmentNeedsIsUnarchive) {
@@ -94,6 +119,26 @@ TEST_F(CliTrouble, AFileInPlaceOfAnUpperDirectoryIsDamage) {
   std::ofstream(upper(id)) << "planted";
   for (const char* verb : {"commit", "diff"})
     expect_message(expect_fix({verb, "dev"}, 3, "Move away"), "upper");
+}
+
+TEST_F(CliTrouble, ADirectoryOfTheStoreThatIsNoneIsNamed) {
+  const std::string id = build_mock("dev");
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {"names", {"rename", "dev", "other"}}, {"wal", {"commit", "dev"}}, {"staging", {"commit", "dev"}}};
+  for (const auto& [name, words] : cases) {
+    SCOPED_TRACE(name);
+    std::ofstream(upper(id) + "/drift") << name;
+    const std::string directory = store() + "/store/" + name;
+    fs::rename(directory, project() + "/" + name);
+    fs::create_directory_symlink(project() + "/" + name, directory);
+    expect_message(expect_fix(words, 3, "mkdir -m 700 " + directory), directory + " is a symbolic link");
+    fs::remove(directory);
+    expect_message(expect_fix(words, 3, "mkdir -m 700 " + directory), directory + " is missing");
+    fs::create_directory(directory);
+    karapace_ok(words);
+    karapace_ok({"rename", id, "dev"});
+    EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
+  }
 }
 
 TEST_F(CliTrouble, DoctorSaysThatAStoreMayNotBeWritten) {

@@ -5,15 +5,18 @@
 
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "command_line.hpp"
 #include "commands/commands.hpp"
 #include "completion.hpp"
 #include "karapace/base/durable.hpp"
+#include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/json.hpp"
 #include "man_page.hpp"
 #include "output.hpp"
+#include "store_trouble.hpp"
 #include "usage.hpp"
 
 namespace karapace::cli {
@@ -31,11 +34,17 @@ int run_completions(const Invocation& invocation) {
 
 int run_man_pages(const Invocation& invocation) {
   const std::string path = invocation.argument(0).value_or("man");
-  std::filesystem::create_directories(path);
+  std::error_code failure;
+  std::filesystem::create_directories(path, failure);
+  if (failure) {
+    SystemError error(failure.value(), fmt::format("make the directory \"{}\"", printable(path, 4096)));
+    if (error.fix().empty()) error.set_fix("Name a directory that you can make.");
+    throw error;
+  }
   const UniqueFd dir = open_path(path, O_RDONLY | O_DIRECTORY);
   OrderedJson files = OrderedJson::array();
   for (const ManPage& page : man_pages()) {
-    replace_file(dir, page.file_name, page.content, 0644);
+    writing_outside(path, [&] { replace_file(dir, page.file_name, page.content, 0644); });
     files.push_back(page.file_name);
   }
   if (invocation.json()) {

@@ -17,6 +17,7 @@
 #include "karapace/schema/manifest.hpp"
 #include "karapace/schema/preset.hpp"
 #include "output.hpp"
+#include "store_trouble.hpp"
 #include "terminal.hpp"
 
 namespace karapace::cli {
@@ -117,11 +118,13 @@ int run_new(const Invocation& invocation) {
   const bool replace = may_replace(invocation);
   const std::string text = manifest_text(invocation);
   static_cast<void>(parse_manifest(text, kFileName));
-  if (replace) {
-    replace_file(FdRef::cwd(), kFileName, text, default_mode());
-  } else if (publish_object(FdRef::cwd(), kFileName, text, default_mode()) == Published::AlreadyThere) {
-    refuse_to_replace();
-  }
+  writing_outside(std::string(kFileName), [&] {
+    if (replace) {
+      replace_file(FdRef::cwd(), kFileName, text, default_mode());
+    } else if (publish_object(FdRef::cwd(), kFileName, text, default_mode()) == Published::AlreadyThere) {
+      refuse_to_replace();
+    }
+  });
   const std::optional<std::string> preset = invocation.value("template");
   if (invocation.json()) {
     print_json({{"name", name},
