@@ -89,7 +89,7 @@ TEST(CommandLine, SuggestsTheNearestCommandAndFlag) {
   EXPECT_EQ(usage_error({"biuld"}), "unknown command 'biuld' | did you mean 'build'?");
   EXPECT_EQ(usage_error({"build", "--lockd"}), "unknown flag '--lockd' | did you mean --locked?");
   EXPECT_EQ(usage_error({"build", "--ofline=yes"}), "unknown flag '--ofline=yes' | did you mean --offline?");
-  EXPECT_EQ(usage_error({"--stroe", "/x", "list"}), "unknown command '/x'");
+  EXPECT_EQ(usage_error({"--stroe", "/x", "list"}), "unknown command '/x' | karapace --help lists them");
 }
 
 TEST(CommandLine, RefusesMissingEmptyAndSurplusArguments) {
@@ -102,7 +102,7 @@ TEST(CommandLine, RefusesMissingEmptyAndSurplusArguments) {
 TEST(CommandLine, RefusesAFlagWithoutItsValue) { EXPECT_NE(usage_error({"build", "--name"}), "no error"); }
 
 TEST(CommandLine, ControlCharactersInAWrongWordAreEscaped) {
-  EXPECT_EQ(usage_error({"ls\x1b[2J"}), "unknown command 'ls\\x1b[2J'");
+  EXPECT_EQ(usage_error({"ls\x1b[2J"}), "unknown command 'ls\\x1b[2J' | karapace --help lists them");
 }
 
 TEST(CommandLine, JsonIsFoundEvenIfTheRestIsWrong) {
