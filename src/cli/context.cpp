@@ -76,6 +76,11 @@ std::string store_path(const Invocation& invocation) {
   return absolute_path(path);
 }
 
+bool is_store_named(const Invocation& invocation) {
+  const char* store = std::getenv("KARAPACE_STORE");
+  return invocation.value("store") || (store != nullptr && *store != '\0');
+}
+
 void apply_log_level(const Invocation& invocation) {
   const char* filter = std::getenv("KARAPACE_LOG");
   if (filter != nullptr && *filter != '\0') {

@@ -15,6 +15,8 @@ namespace karapace::cli {
 
 /// --store (a leading "~/" is $HOME), else what the store module says. Absolute.
 [[nodiscard]] std::string store_path(const Invocation& invocation);
+/// False: it is the one that is used when nobody says which.
+[[nodiscard]] bool is_store_named(const Invocation& invocation);
 /// KARAPACE_LOG, else --trace, else -v. Throws UsageError for a level that does not exist.
 void apply_log_level(const Invocation& invocation);
 

@@ -13,6 +13,7 @@
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/backend.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/store/no_store.hpp"
 #include "karapace/store/object_store.hpp"
 #include "registry_access.hpp"
 
@@ -114,7 +115,7 @@ bool build_layer(Engine::Impl& engine, const std::string& layer) {
 
 RepairReport Engine::repair_store() {
   RepairReport result;
-  if (!impl_->layout) return result;
+  if (!impl_->layout) store::throw_no_store(impl_->root);
   const store::StoreLayout& layout = *impl_->layout;
   const auto lock = layout.lock_exclusive([&] { impl_->wait_note("commands that are using the store"); });
   const store::RepairSources sources{

@@ -5,6 +5,7 @@
 #include "impl.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/store/no_store.hpp"
 
 namespace karapace::core {
 namespace {
@@ -47,7 +48,7 @@ store::IntegrityReport verify_locked_store(Engine::Impl& engine) {
 }
 
 store::IntegrityReport Engine::verify_store() {
-  if (!impl_->layout) return {};
+  if (!impl_->layout) store::throw_no_store(impl_->root);
   // gc must not take away what was just listed. Whoever adds or changes something is let.
   const auto shared = impl_->layout->lock_shared([&] { impl_->wait_note("a store-wide operation"); });
   return verify_locked_store(*impl_);

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli_support.hpp"
 
@@ -222,6 +224,35 @@ TEST_F(CliLifecycle, VerifyStorePassesAndFindsDamage) {
   const RunResult text = karapace({"verify-store"});
   EXPECT_EQ(text.status, 3);
   EXPECT_NE(text.out.find("FAIL "), std::string::npos);
+}
+
+TEST_F(CliLifecycle, VerifyStoreOfWhatIsNoStoreIsAnErrorThatNamesItWithAFix) {
+  write("file", "of somebody");
+  for (const auto& [words, told] :
+       {std::pair{std::vector<std::string>{"verify-store"}, "there is no store at " + store()},
+        std::pair{std::vector<std::string>{"verify-store", "--repair"}, "there is no store at " + store()},
+        std::pair{std::vector<std::string>{"verify-store", "--store", project()},
+                  project() + " is not a Karapace store"}}) {
+    const RunResult result = karapace(words);
+    EXPECT_EQ(result.status, 1) << result.out;
+    EXPECT_NE(result.err.find(told), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("  fix: "), std::string::npos) << result.err;
+  }
+  // Nobody named it, and nothing has been built.
+  std::erase_if(environment_, [](const auto& variable) { return variable.first == "KARAPACE_STORE"; });
+  const RunResult none = karapace_ok({"verify-store"});
+  EXPECT_NE(none.out.find("there is no store yet at "), std::string::npos) << none.out;
+  EXPECT_EQ(karapace_json({"verify-store"}).at("checked"), 0);
+}
+
+TEST_F(CliLifecycle, AStoreThatLostItsVersionIsDamaged) {
+  build_mock("dev");
+  std::filesystem::remove(store() + "/store/version");
+  const Json error = karapace_json({"verify-store"}, 3).at("error");
+  EXPECT_NE(error.at("message").get<std::string>().find(store() + "/store/version"), std::string::npos);
+  EXPECT_NE(error.at("fix").get<std::string>().find("write that into the file"), std::string::npos);
+  std::ofstream(store() + "/store/version") << "{\"format_version\": 2}";
+  EXPECT_EQ(karapace_json({"verify-store"}).at("failed"), 0);
 }
 
 TEST_F(CliLifecycle, AStoreOfAnotherFormatIsLeftAloneWithStatusThree) {

@@ -7,6 +7,9 @@
 #include "commands/commands.hpp"
 #include "context.hpp"
 #include "exit_code.hpp"
+#include "karapace/base/text.hpp"
+#include "karapace/store/layout.hpp"
+#include "karapace/store/no_store.hpp"
 #include "output.hpp"
 #include "progress_renderer.hpp"
 #include "terminal.hpp"
@@ -88,6 +91,10 @@ std::string describe(const store::IntegrityReport& report, bool colour) {
              counted_if_any(report.unreadable.size(), "thing was not checked", "things were not checked"));
 }
 
+bool is_no_store_yet(const std::string& path) {
+  return !store::StoreLayout::open_existing(path) && store::why_no_store(path) == store::NoStore::NotYet;
+}
+
 int status(const store::IntegrityReport& report) {
   if (!report.failed.empty()) return kBadStore;
   return report.unreadable.empty() ? kSuccess : kFailure;
@@ -96,6 +103,14 @@ int status(const store::IntegrityReport& report) {
 }  // namespace
 
 int run_verify_store(const Invocation& invocation) {
+  if (!is_store_named(invocation) && is_no_store_yet(store_path(invocation))) {
+    if (invocation.json()) {
+      print_json(OrderedJson(report_json({})));
+    } else {
+      write_stdout(fmt::format("there is no store yet at {}\n", printable(store_path(invocation), 4096)));
+    }
+    return kSuccess;
+  }
   ProgressRenderer progress(progress_style(invocation.json()), wants_colour(Stream::Err));
   const bool repair = invocation.has("repair");
   core::Engine engine = open_engine(invocation, repair ? core::Access::Write : core::Access::Read, progress);

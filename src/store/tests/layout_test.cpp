@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "karapace/store/integrity.hpp"
+#include "karapace/store/no_store.hpp"
 #include "karapace/store/object_store.hpp"
 #include "karapace/store/wal.hpp"
 #include "test_store.hpp"
@@ -79,6 +80,28 @@ TEST(StoreLayout, OtherVersionsAreRefusedByEveryOpenAndNothingIsChanged) {
   }
   dir.write("store/version", "{ \"format_version\":2, \"more\": true }");
   EXPECT_TRUE(StoreLayout::open_existing(dir.path()));
+}
+
+TEST(NoStore, WhatIsThereInsteadDecidesWhatIsTold) {
+  const TempDir dir;
+  const auto told = [&](const std::string& path) { return code_of([&] { throw_no_store(path); }); };
+  EXPECT_EQ(why_no_store(dir.path() + "/missing"), NoStore::NotYet);
+  EXPECT_EQ(why_no_store(dir.path()), NoStore::NotYet);
+  EXPECT_EQ(told(dir.path()), ErrorCode::NotFound);
+  dir.write("file", "of somebody");
+  EXPECT_EQ(why_no_store(dir.path()), NoStore::SomethingElse);
+  EXPECT_EQ(why_no_store(dir.path() + "/file"), NoStore::SomethingElse);
+  EXPECT_EQ(told(dir.path()), ErrorCode::NotFound);
+
+  const std::string path = dir.path() + "/store-root";
+  const StoreLayout layout = StoreLayout::open_or_create(path);
+  unlink_at(layout.store(), "version");
+  EXPECT_EQ(why_no_store(path), NoStore::NotYet) << "it is half made";
+  static_cast<void>(ObjectStore(layout).put("content"));
+  EXPECT_EQ(why_no_store(path), NoStore::VersionIsLost);
+  EXPECT_EQ(told(path), ErrorCode::Corrupt);
+  dir.write("store-root/file", "of somebody");
+  EXPECT_EQ(why_no_store(path), NoStore::VersionIsLost);
 }
 
 TEST(StoreLayout, ADirectoryThatBecomesAStoreIsClosedToOthers) {

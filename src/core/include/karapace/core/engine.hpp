@@ -343,6 +343,7 @@ class Engine {
   /// Frees what no environment and no snapshot needs. Collect waits for the store to itself; DryRun takes no
   /// lock and works with Access::Read.
   GcReport gc(const GcOptions& options);
+  /// NotFound without a store, CorruptError if there is one that lost its version; so is repair_store.
   [[nodiscard]] store::IntegrityReport verify_store();
   /// Compares the layers of the environment's lock with their trees, or with layers that are built from the
   /// same lock beside them. Neither changes the environment; package files that had to be downloaded stay in
