@@ -205,6 +205,19 @@ std::vector<std::string> packages_in_the_way(std::string_view output,
   return {};
 }
 
+std::vector<std::string> inexact_names(const std::vector<std::string>& requested,
+                                       const std::vector<std::string>& known) {
+  std::vector<std::string> inexact;
+  for (const std::string& request : requested) {
+    const auto end = std::min(request.find_first_of(":=/"), request.size());
+    const std::string_view behind = std::string_view(request).substr(end);
+    // "+" and "-" at the end are orders to apt, and "//" begins a regular expression for a suite.
+    const bool ordered = behind.ends_with('+') || behind.ends_with('-') || behind.contains("//");
+    if (ordered || !std::ranges::binary_search(known, request.substr(0, end))) inexact.push_back(request);
+  }
+  return inexact;
+}
+
 std::vector<std::string> virtual_providers(std::string_view output, std::string_view name) {
   const std::string heading = fmt::format("Package {} is a virtual package provided by:", name);
   std::set<std::string> providers;

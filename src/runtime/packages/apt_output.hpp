@@ -58,6 +58,12 @@ class Stanza {
 [[nodiscard]] std::vector<std::string> packages_in_the_way(std::string_view output,
                                                            const std::vector<std::string>& candidates);
 
+/// Those of `requested` (NAME, with ":ARCH", "=VERSION" or "/SUITE" behind it) that apt would have to
+/// interpret: NAME is none of `known`, which is sorted, so that it could be a regular expression, a task or a
+/// package to remove; or what is behind it could be more than its words.
+[[nodiscard]] std::vector<std::string> inexact_names(const std::vector<std::string>& requested,
+                                                     const std::vector<std::string>& known);
+
 /// Who provides the virtual package `name`, as apt lists them when it cannot choose.
 [[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 

@@ -33,7 +33,8 @@ class Resolver {
     update(!kept.empty());
     repositories_ =
         image_.apt_sources.empty() ? image_repositories(repositories) : repositories_of(image_.apt_sources);
-    RunResult simulated = simulate_with(kept, names);
+    refuse_inexact(names);
+    const RunResult simulated = simulate_with(kept, names);
     if (simulated.status != 0) throw_unresolvable(simulated, names);
     const Simulation simulation = parse_simulation(simulated.out);
     if (!simulation.removals.empty()) {
@@ -232,13 +233,44 @@ class Resolver {
                          .requested = names});
   }
 
+  std::vector<std::string> known_names(std::vector<std::string> options) {
+    std::vector<std::string> argv = {"apt-cache", "pkgnames"};
+    argv.insert(argv.end(), options.begin(), options.end());
+    const RunResult listed = run(std::move(argv));
+    check_step(listed, ErrorCode::External, "apt cannot list the names of packages");
+    std::vector<std::string> names;
+    for_each_line(listed.out, [&](std::string_view line) { names.emplace_back(line); });
+    std::ranges::sort(names);
+    return names;
+  }
+
+  /// What is no name of a package or of a virtual one would be an order or a regular expression for apt.
+  void refuse_inexact(const std::vector<std::string>& names) {
+    std::vector<std::string> unknown = inexact_names(names, known_names({"--all-names"}));
+    if (unknown.empty()) return;
+    std::vector<std::string> exact;
+    std::ranges::copy_if(names, std::back_inserter(exact), [&](const std::string& name) {
+      return std::ranges::find(unknown, name) == unknown.end();
+    });
+    // All that are unknown are named, also those that only apt knows not to have.
+    RunResult simulated;
+    if (!exact.empty()) simulated = simulate(exact);
+    std::ranges::copy(unknown_packages(simulated.err), std::back_inserter(unknown));
+    throw_unknown(simulated, std::move(unknown));
+  }
+
   [[noreturn]] void throw_unresolvable(const RunResult& simulated, const std::vector<std::string>& names) {
-    const std::vector<std::string> unknown = unknown_packages(simulated.err);
+    std::vector<std::string> unknown = unknown_packages(simulated.err);
     if (unknown.empty()) {
       throw Error(ErrorCode::InvalidInput,
                   fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(names, ", "),
                               image_.display_name, last_lines(simulated.out, simulated.err)));
     }
+    throw_unknown(simulated, std::move(unknown));
+  }
+
+  [[noreturn]] void throw_unknown(const RunResult& simulated, std::vector<std::string> unknown) {
+    std::ranges::sort(unknown);
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("{} has no package {}", image_.display_name, fmt::join(unknown, ", ")),
                 suggestion(simulated, unknown));
@@ -251,10 +283,7 @@ class Resolver {
         return fmt::format("{} is provided by {}: name one of them", name, fmt::join(providers, ", "));
       }
     }
-    const RunResult listed = run({"apt-cache", "pkgnames"});
-    std::vector<std::string> names;
-    for_each_line(listed.out, [&](std::string_view line) { names.emplace_back(line); });
-    return did_you_mean(unknown, names);
+    return did_you_mean(unknown, known_names({}));
   }
 
   BuildContext& context_;

@@ -90,7 +90,7 @@ class Resolver {
       const auto unknown = answer.at("unknown").get<std::vector<std::string>>();
       throw Error(ErrorCode::InvalidInput,
                   fmt::format("{} has no package {}", image, fmt::join(unknown, ", ")),
-                  did_you_mean(unknown, answer.at("names").get<std::vector<std::string>>()));
+                  suggestion(answer, unknown));
     }
     if (answer.contains("problem")) {
       throw Error(ErrorCode::InvalidInput,
@@ -102,6 +102,14 @@ class Resolver {
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("installing these packages would remove {} from the base image",
                             fmt::join(removed, ", ")));
+  }
+
+  static std::string suggestion(const Json& answer, const std::vector<std::string>& unknown) {
+    for (const auto& [name, packages] : answer.at("providers").items()) {
+      return fmt::format("{} is provided by {}: name one of them", name,
+                         fmt::join(packages.get<std::vector<std::string>>(), ", "));
+    }
+    return did_you_mean(unknown, answer.at("names").get<std::vector<std::string>>());
   }
 
   LockedPackage locked_package(const Json& json) {

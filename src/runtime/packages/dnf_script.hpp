@@ -9,7 +9,7 @@ namespace karapace::runtime::dnf {
 /// library, because the command prints for people: no hashes, and names that it has shortened.
 inline constexpr std::string_view kScript = R"python(
 import json, sys
-import dnf, dnf.callback, dnf.exceptions, dnf.transaction, hawkey
+import dnf, dnf.callback, dnf.exceptions, dnf.subject, dnf.transaction, hawkey
 
 def answer(**fields):
     json.dump(fields, sys.stdout)
@@ -53,14 +53,23 @@ if request['prefer_locked']:
         others = [pkg for pkg in same if pkg != kept and alike(pkg, kept)]
         base.sack.add_excludes(base.sack.query().filterm(pkg=others))
 
+# A name, perhaps with version and architecture, means one package; what several packages provide means none.
 unknown = []
+providers = {}
 for name in request['names']:
+    named = dnf.subject.Subject(name).get_best_query(base.sack, with_provides=False, with_filenames=False)
+    provided_by = sorted({pkg.name for pkg in base.sack.query().filterm(provides=name)})
+    if not named and len(provided_by) != 1:
+        unknown.append(name)
+        if provided_by:
+            providers[name] = provided_by
+        continue
     try:
         base.install(name)
     except dnf.exceptions.MarkingError:
         unknown.append(name)
 if unknown:
-    answer(unknown=unknown, names=sorted({pkg.name for pkg in base.sack.query().available()}))
+    answer(unknown=unknown, providers=providers, names=sorted({pkg.name for pkg in base.sack.query().available()}))
 try:
     base.resolve()
 except dnf.exceptions.Error as error:

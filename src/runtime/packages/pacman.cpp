@@ -155,8 +155,23 @@ class Resolver {
     return !prepared_.err.contains("error: ");
   }
 
+  /// What is asked for must be one package: pacman would take all of a group, and the first of several that
+  /// provide a name.
+  void refuse_choices() const {
+    const std::vector<std::string> choices = targets_of_choice(prepared_.out);
+    std::vector<std::string> unknown;
+    std::ranges::copy_if(request_.names, std::back_inserter(unknown), [&](const std::string& name) {
+      return std::ranges::binary_search(choices, name.substr(name.find('/') + 1));
+    });
+    if (unknown.empty()) return;
+    throw Error(
+        ErrorCode::InvalidInput,
+        fmt::format("{} has no package {}", request_.image.display_name, fmt::join(unknown, ", ")),
+        fmt::format("there are several packages for {}: name those that you mean", fmt::join(unknown, ", ")));
+  }
+
   void refuse_if_unresolvable() {
-    if (!prepared_.err.contains("error: ")) return;
+    if (!prepared_.err.contains("error: ")) return refuse_choices();
     const std::string& image = request_.image.display_name;
     const std::vector<std::string> unknown = unknown_targets(prepared_.err);
     if (unknown.empty()) {

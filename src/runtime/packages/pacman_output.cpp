@@ -160,6 +160,21 @@ std::vector<std::string> unknown_targets(std::string_view stderr_text) {
   return {names.begin(), names.end()};
 }
 
+std::vector<std::string> targets_of_choice(std::string_view output) {
+  std::set<std::string> names;
+  for_each_line(output, [&](std::string_view line) {
+    if (!line.starts_with(":: There ")) return;
+    for (const std::string_view before : {" in group ", " available for "}) {
+      const auto at = line.find(before);
+      if (at == std::string_view::npos) continue;
+      std::string_view name = trimmed(line.substr(at + before.size()));
+      if (name.ends_with(':')) name.remove_suffix(1);
+      names.emplace(name);
+    }
+  });
+  return {names.begin(), names.end()};
+}
+
 std::vector<InstalledPackage> parse_query(std::string_view output) {
   std::vector<InstalledPackage> packages;
   for_each_line(output, [&](std::string_view line) {

@@ -45,6 +45,10 @@ using Description = std::map<std::string, std::vector<std::string>, std::less<>>
 /// Names of "error: target not found: NAME".
 [[nodiscard]] std::vector<std::string> unknown_targets(std::string_view stderr_text);
 
+/// The groups and the virtual packages of several providers that pacman asked about; it goes on with all
+/// members and the first provider. See pacman's select_question and group_chosen.
+[[nodiscard]] std::vector<std::string> targets_of_choice(std::string_view output);
+
 /// "name version" per line.
 [[nodiscard]] std::vector<InstalledPackage> parse_query(std::string_view output);
 

@@ -172,23 +172,29 @@ class Resolver {
     return zypper(std::move(arguments));
   }
 
+  /// What zypper would install is known to be a package; it takes seconds to ask for the other names.
+  void refuse_unknown(const Plan& plan) {
+    std::vector<std::string> known;
+    for (const Planned& package : plan.packages) known.push_back(package.name);
+    std::ranges::sort(known);
+    if (unknown_names(request_.names, known).empty()) return;
+    known = parse_names(zypper({"search", "--type", "package"}).out);
+    const std::vector<std::string> unknown = unknown_names(request_.names, known);
+    if (known.empty() || unknown.empty()) return;
+    throw Error(ErrorCode::InvalidInput,
+                fmt::format("{} has no package {}", request_.image.display_name, fmt::join(unknown, ", ")),
+                did_you_mean(unknown, known));
+  }
+
   void refuse_if_unresolvable(const RunResult& planned) {
     const std::string& image = request_.image.display_name;
+    const Plan plan = parse_plan(planned.out);
+    refuse_unknown(plan);
     if (!succeeded(planned)) {
-      const std::vector<std::string> names = parse_names(zypper({"search", "--type", "package"}).out);
-      std::vector<std::string> unknown;
-      std::ranges::copy_if(request_.names, std::back_inserter(unknown),
-                           [&](const std::string& name) { return !std::ranges::binary_search(names, name); });
-      if (!names.empty() && !unknown.empty()) {
-        throw Error(ErrorCode::InvalidInput,
-                    fmt::format("{} has no package {}", image, fmt::join(unknown, ", ")),
-                    did_you_mean(unknown, names));
-      }
       throw Error(ErrorCode::InvalidInput,
                   fmt::format("{} cannot be installed together in {}:\n{}", fmt::join(request_.names, ", "),
                               image, last_lines(parse_problems(planned.out), planned.err)));
     }
-    const Plan plan = parse_plan(planned.out);
     if (plan.removed.empty()) return;
     throw Error(ErrorCode::InvalidInput,
                 fmt::format("installing these packages would remove {} from the base image",

@@ -212,6 +212,24 @@ std::vector<std::string> parse_names(std::string_view xml) {
   return {names.begin(), names.end()};
 }
 
+std::vector<std::string> unknown_names(const std::vector<std::string>& requested,
+                                       const std::vector<std::string>& known) {
+  constexpr std::array<std::string_view, 4> kOtherKinds = {"patch:", "pattern:", "product:", "srcpackage:"};
+  const auto names_package = [&](std::string_view name) {
+    for (const std::string_view kind : kOtherKinds) {
+      if (name.starts_with(kind)) return false;
+    }
+    name = name.substr(0, name.find('='));
+    name.remove_prefix(name.find(':') == std::string_view::npos ? 0 : name.find(':') + 1);
+    return std::ranges::binary_search(known, name) ||
+           std::ranges::binary_search(known, name.substr(0, name.rfind('.')));
+  };
+  std::vector<std::string> unknown;
+  std::ranges::copy_if(requested, std::back_inserter(unknown),
+                       [&](const std::string& name) { return !names_package(name); });
+  return unknown;
+}
+
 std::vector<Described> parse_descriptions(std::string_view xml) {
   std::vector<Described> packages;
   for_each_element(xml, [&](const Element& element) {

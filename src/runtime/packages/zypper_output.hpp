@@ -40,6 +40,11 @@ struct Plan {
 /// `zypper --xmlout search --type package`.
 [[nodiscard]] std::vector<std::string> parse_names(std::string_view xml);
 
+/// Those of `requested` (NAME, with "=VERSION" or ".ARCH" behind it, or "REPOSITORY:" before it) whose NAME
+/// is none of `known`, which is sorted: patterns, products, files.
+[[nodiscard]] std::vector<std::string> unknown_names(const std::vector<std::string>& requested,
+                                                     const std::vector<std::string>& known);
+
 /// "<package>" elements of a primary.xml.
 struct Described {
   std::string name;

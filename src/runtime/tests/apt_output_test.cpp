@@ -97,6 +97,16 @@ TEST(PackagesInTheWay, AreThoseThatOthersNeedInAnotherVersionElseWhoNeedsThem) {
   EXPECT_TRUE(packages_in_the_way("E: Unable to locate package liba\n", locked).empty());
 }
 
+TEST(RequestedNames, AreNeverOrdersOrRegularExpressionsOfApt) {
+  const std::vector<std::string> known = {"awk", "g++", "hello-traditional", "jq", "libstdc++6"};
+  EXPECT_TRUE(
+      inexact_names({"awk", "g++", "g++:amd64", "g++=4:12.2.0-3", "jq/stable", "libstdc++6"}, known).empty());
+  const std::vector<std::string> inexact = {"jq-",        "jq+",         "hell.-traditional",
+                                            "j.",         "ssh-server^", "jq=1-",
+                                            "jq/stable-", "jq:amd64-",   "jq//stab/"};
+  EXPECT_EQ(inexact_names(inexact, known), inexact);
+}
+
 TEST(VirtualPackages, AreExplainedByWhoProvidesThem) {
   const std::string output =
       "Package awk is a virtual package provided by:\n  original-awk 1:20220912-2 (= 1)\n  mawk 1.3.4\n  "

@@ -54,5 +54,14 @@ TEST(PacmanTargets, AllUnknownOnesAreNamed) {
             (std::vector<std::string>{"a", "helo"}));
 }
 
+TEST(TargetsOfChoice, AreGroupsAndNamesThatSeveralPackagesProvide) {
+  EXPECT_EQ(targets_of_choice(":: Synchronizing package databases...\n:: There are 2 members in group pair:\n"
+                              ":: Repository fixture\n   1) extra  2) never\n"
+                              ":: There are 2 providers available for two-apis:\n"
+                              ":: There is 1 member in group alone:\n"),
+            (std::vector<std::string>{"alone", "pair", "two-apis"}));
+  EXPECT_TRUE(targets_of_choice("resolving dependencies...\n").empty());
+}
+
 }  // namespace
 }  // namespace karapace::runtime::pacman

@@ -91,5 +91,14 @@ TEST(ZypperConfiguration, OnlyWhatHasAMirrorIsChanged) {
       "[oss]\nbaseurl=http://m/oss\nname=a\ngpgcheck=1\n[other]\nbaseurl=http://o\n  http://o/2\n");
 }
 
+TEST(UnknownNames, ArePatternsFilesAndWhatIsOnlyNearAName) {
+  const std::vector<std::string> known = {"gcc-c++", "hello", "libstdc++6"};
+  EXPECT_TRUE(unknown_names({"gcc-c++", "hello=1.0-1", "hello.x86_64", "fixture:hello", "libstdc++6"}, known)
+                  .empty());
+  const std::vector<std::string> unknown = {"hello-", "hell.", "pattern:hello", "product:hello",
+                                            "http://host/hello.rpm"};
+  EXPECT_EQ(unknown_names(unknown, known), unknown);
+}
+
 }  // namespace
 }  // namespace karapace::runtime::zypper

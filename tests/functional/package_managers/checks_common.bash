@@ -68,6 +68,13 @@ check_refusals() {
   write_manifest karapace.toml rootfs:./base.tar '"hello", "helo"'
   refused "has no package helo"
   expect_contains "the suggestion" "did you mean 'hello'" "$errors"
+  # Nothing is guessed: which of two that provide it, or all of a group.
+  write_manifest karapace.toml rootfs:./base.tar '"two-apis"'
+  refused "has no package two-apis"
+  write_manifest karapace.toml rootfs:./base.tar '"pair"'
+  refused "has no package pair"
+  write_manifest karapace.toml rootfs:./base.tar '"hello-"'
+  refused "has no package hello-"
   write_manifest karapace.toml rootfs:./base.tar '"hello", "never"'
   refused "cannot be installed together"
   write_manifest karapace.toml rootfs:./base.tar '"unsigned"'

@@ -33,8 +33,8 @@ make_pacman_packages() {
     pacman_package hello "$version-1" "depend = foo-api>=1" "depend = sh-api"
   done
   pacman_package shell 5-1 "provides = sh-api"
-  pacman_package extra 1.0-1 "depend = foo-api"
-  pacman_package never 1.0-1 "depend = foo-api" "conflict = hello"
+  pacman_package extra 1.0-1 "depend = foo-api" "provides = two-apis" "group = pair"
+  pacman_package never 1.0-1 "depend = foo-api" "conflict = hello" "provides = two-apis" "group = pair"
   pacman_package unsigned 1.0-1
   local file
   for file in pkgs/*.gz; do

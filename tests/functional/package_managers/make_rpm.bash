@@ -27,8 +27,8 @@ make_rpms() {
       "echo configured > /usr/share/hello/configured" "date +%%s%%N > /var/log/hello.log"
   done
   spec shell 5 "Provides: /bin/sh"
-  spec extra 1.0 "Requires: foo-api"
-  spec never 1.0 "Requires: foo-api" "Conflicts: hello"
+  spec extra 1.0 "Requires: foo-api" "Provides: two-apis"
+  spec never 1.0 "Requires: foo-api" "Conflicts: hello" "Provides: two-apis"
   spec unsigned 1.0
   SOURCE_DATE_EPOCH=1735689600 rpmbuild --quiet -bb --define "_topdir $PWD/rpmbuild" --define "_buildhost fixture" \
     --define "use_source_date_epoch_as_buildtime 1" --define "_rpmdir $PWD/rpms" --define "_build_name_fmt %%{NAME}-%%{VERSION}.rpm" \

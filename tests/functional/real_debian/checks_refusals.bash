@@ -44,6 +44,10 @@ packages = ["curl"]'
   manifest '[system]
 packages = ["no-such-package-here"]'
   refused "no-such-package-here"
+  # What apt would take for orders and regular expressions.
+  manifest '[system]
+packages = ["jq-", "hell.-traditional", "g++"]'
+  refused "has no package hell.-traditional, jq-"
   manifest '[system]
 packages = ["-oFoo"]'
   refused "-oFoo"
