@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker/work_tree.hpp"
 
@@ -20,6 +21,14 @@ void for_each_match(const WorkTree& tree, std::string_view pattern,
 /// Of the first line that begins with `prefix`, what comes from `from` on. Nothing if there is no such line.
 [[nodiscard]] std::optional<std::string> cut_line(std::string_view text, std::string_view prefix,
                                                   std::string_view from);
+
+/// With `prefix` and `value` in the place of every line that begins with `prefix`.
+[[nodiscard]] std::string replace_value(std::string_view text, std::string_view prefix,
+                                        std::string_view value);
+
+/// A list of ucf's, "SUM  /PATH" or "PACKAGE /PATH" per line, without the lines of `paths` (which have no
+/// slash in front).
+[[nodiscard]] std::string without_paths(std::string_view list, const std::vector<std::string>& paths);
 
 /// Removes, empties and cuts in `tree` what is known.
 void clean_known_files(const WorkTree& tree);
