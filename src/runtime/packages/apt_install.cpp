@@ -117,7 +117,8 @@ class AptManager : public PackageManager {
 
   [[nodiscard]] std::vector<InstalledPackage> installed(BaseSystem& system) override {
     const RunResult listed =
-        system.run({.argv = {"dpkg-query", "-W", "-f", R"(${db:Status-Status}\t${Package}\t${Version}\n)"}});
+        system.run({.argv = {"dpkg-query", "-W", "-f",
+                             R"(${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\n)"}});
     check_step(listed, ErrorCode::External, "dpkg cannot list what is installed");
     return parse_installed(listed.out);
   }

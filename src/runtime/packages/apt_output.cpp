@@ -2,6 +2,7 @@
 #include "packages/apt_output.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -237,11 +238,13 @@ std::vector<std::string> virtual_providers(std::string_view output, std::string_
 std::vector<InstalledPackage> parse_installed(std::string_view output) {
   std::vector<InstalledPackage> packages;
   for_each_line(output, [&](std::string_view line) {
-    constexpr std::string_view kInstalled = "installed\t";
-    const auto tab = line.rfind('\t');
-    if (!line.starts_with(kInstalled) || tab < kInstalled.size()) return;
-    packages.push_back({std::string(line.substr(kInstalled.size(), tab - kInstalled.size())),
-                        std::string(line.substr(tab + 1))});
+    std::array<std::string_view, 4> fields;
+    for (std::string_view& field : fields) {
+      field = line.substr(0, line.find('\t'));
+      line.remove_prefix(std::min(field.size() + 1, line.size()));
+    }
+    if (fields[0] != "installed" || fields[3].empty()) return;
+    packages.push_back({std::string(fields[1]), std::string(fields[2]), std::string(fields[3])});
   });
   return packages;
 }

@@ -67,7 +67,7 @@ class Stanza {
 /// Who provides the virtual package `name`, as apt lists them when it cannot choose.
 [[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 
-/// "installed<TAB>name<TAB>version" per line; packages in another state are left out.
+/// "installed<TAB>name<TAB>version<TAB>architecture" per line; packages in another state are left out.
 [[nodiscard]] std::vector<InstalledPackage> parse_installed(std::string_view output);
 
 }  // namespace karapace::runtime::apt

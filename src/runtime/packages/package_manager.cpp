@@ -9,6 +9,7 @@
 #include <array>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
@@ -58,19 +59,30 @@ Digest PackageManager::install(BuildContext& context, const Digest& base_layer,
 
 void PackageManager::check_installed(BaseSystem& system, const std::vector<LockedPackage>& packages) {
   const std::vector<InstalledPackage> listed = installed(system);
-  std::set<std::pair<std::string_view, std::string_view>> found;
-  for (const InstalledPackage& package : listed) found.emplace(package.name, package.version);
+  const std::vector<std::string> missing = not_installed(packages, listed);
+  if (missing.empty()) return;
+  throw Error(ErrorCode::InvalidInput,
+              fmt::format("{} installed the files that the lock or the index of the repository names, and {} "
+                          "{} not there: the files hold other packages, versions or architectures",
+                          name(), fmt::join(missing, ", "), missing.size() == 1 ? "is" : "are"),
+              "if somebody changed the lock, take it as karapace wrote it; if not, the index is wrong: "
+              "resolve again with karapace build --update, from another mirror, or tell the owner of the "
+              "repository");
+}
+
+std::vector<std::string> not_installed(const std::vector<LockedPackage>& packages,
+                                       const std::vector<InstalledPackage>& installed) {
+  using Key = std::tuple<std::string_view, std::string_view, std::string_view>;
+  std::set<Key> found;
+  for (const InstalledPackage& package : installed)
+    found.emplace(package.name, package.version, package.arch);
   std::vector<std::string> missing;
   for (const LockedPackage& package : packages) {
-    if (!found.contains({package.name, package.version})) missing.push_back(label_of(package));
+    if (!found.contains({package.name, package.version, package.arch}) &&
+        !found.contains({package.name, package.version, ""}))
+      missing.push_back(fmt::format("{} ({})", label_of(package), package.arch));
   }
-  if (missing.empty()) return;
-  throw Error(
-      ErrorCode::External,
-      fmt::format("{} installed the files that the lock names, and {} {} not there: they hold other packages "
-                  "or versions than the lock says",
-                  name(), fmt::join(missing, ", "), missing.size() == 1 ? "is" : "are"),
-      "take the lock as karapace wrote it, or resolve it again with karapace build --update");
+  return missing;
 }
 
 BaseSystem::Program PackageManager::installing(BaseSystem& system, std::vector<std::string> argv) {

@@ -26,7 +26,12 @@ struct ResolveRequest {
 struct InstalledPackage {
   std::string name;
   std::string version;
+  std::string arch{};  // empty: the database was not asked
 };
+
+/// Those of `packages` that the database does not have as the lock says, for people.
+[[nodiscard]] std::vector<std::string> not_installed(const std::vector<LockedPackage>& packages,
+                                                     const std::vector<InstalledPackage>& installed);
 
 class PackageManager {
  public:

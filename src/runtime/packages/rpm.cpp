@@ -69,7 +69,7 @@ void RpmManager::install_files(BaseSystem& system, const std::vector<LockedPacka
 }
 
 std::vector<InstalledPackage> RpmManager::installed(BaseSystem& system) {
-  const RunResult listed = system.run({.argv = {"rpm", "-qa", "--qf", R"(%{NAME}\t%{EVR}\n)"}});
+  const RunResult listed = system.run({.argv = {"rpm", "-qa", "--qf", R"(%{NAME}\t%{EVR}\t%{ARCH}\n)"}});
   check_step(listed, ErrorCode::External, "rpm cannot list what is installed");
   return parse_rpm_query(listed.out);
 }
@@ -84,10 +84,12 @@ std::vector<InstalledPackage> parse_rpm_query(std::string_view output) {
   std::vector<InstalledPackage> packages;
   for_each_line(output, [&](std::string_view line) {
     const auto tab = line.find('\t');
-    if (tab == std::string_view::npos) return;
-    std::string_view version = line.substr(tab + 1);
+    const auto second = tab == std::string_view::npos ? tab : line.find('\t', tab + 1);
+    if (second == std::string_view::npos) return;
+    std::string_view version = line.substr(tab + 1, second - tab - 1);
     if (version.starts_with("0:")) version.remove_prefix(2);
-    packages.push_back({std::string(line.substr(0, tab)), std::string(version)});
+    packages.push_back(
+        {std::string(line.substr(0, tab)), std::string(version), std::string(line.substr(second + 1))});
   });
   return packages;
 }

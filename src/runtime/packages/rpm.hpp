@@ -24,7 +24,7 @@ class RpmManager : public PackageManager {
       BaseSystem& system, const std::vector<LockedPackage>& packages) override;
 };
 
-/// "name<TAB>[epoch:]version-release" per line; an epoch of 0 is none.
+/// "name<TAB>[epoch:]version-release<TAB>architecture" per line; an epoch of 0 is none.
 [[nodiscard]] std::vector<InstalledPackage> parse_rpm_query(std::string_view output);
 
 /// Packages of one repository that must be signed, by one of `keys` or by one that the base trusts already.

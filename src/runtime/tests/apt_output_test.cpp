@@ -192,10 +192,20 @@ TEST(AptConf, ExpiredArchivesAreAcceptedOnlyIfTheHostSaysSo) {
 }
 
 TEST(InstalledPackages, HalfInstalledOnesDoNotCount) {
-  const auto packages = parse_installed("installed\tgit\t1:2.39\nconfig-files\told\t1\n\nnoise\n");
+  const auto packages =
+      parse_installed("installed\tgit\t1:2.39\tamd64\nconfig-files\told\t1\tall\n\nnoise\n");
   ASSERT_EQ(packages.size(), 1U);
   EXPECT_EQ(packages[0].name, "git");
   EXPECT_EQ(packages[0].version, "1:2.39");
+  EXPECT_EQ(packages[0].arch, "amd64");
+}
+
+TEST(InstalledPackages, OfAnotherArchitectureThanTheLockSaysAreNotWhatWasLocked) {
+  const std::vector<LockedPackage> locked = {package("git", "amd64", true), package("doc", "all", false)};
+  EXPECT_TRUE(not_installed(locked, {{"doc", "1:2+3~4", "all"}, {"git", "1:2+3~4", "amd64"}}).empty());
+  EXPECT_TRUE(not_installed(locked, {{"doc", "1:2+3~4"}, {"git", "1:2+3~4"}}).empty()) << "nobody knows";
+  EXPECT_EQ(not_installed(locked, {{"doc", "1:2+3~4", "all"}, {"git", "1:2+3~4", "all"}}).size(), 1U);
+  EXPECT_EQ(not_installed(locked, {{"git", "1:2+3~4", "amd64"}}).size(), 1U);
 }
 
 }  // namespace

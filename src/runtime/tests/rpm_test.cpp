@@ -16,12 +16,13 @@ namespace karapace::runtime {
 namespace {
 
 TEST(RpmQuery, AnEpochOfZeroIsNone) {
-  const auto packages = parse_rpm_query("a\t0:1-2\nb\t1:1-2\nnoise\nc\t1-2.fc41\n");
+  const auto packages = parse_rpm_query("a\t0:1-2\tnoarch\nb\t1:1-2\tnoarch\nnoise\nc\t1-2.fc41\tx86_64\n");
   ASSERT_EQ(packages.size(), 3U);
   EXPECT_EQ(packages[0].version, "1-2");
   EXPECT_EQ(packages[1].version, "1:1-2");
   EXPECT_EQ(packages[2].name, "c");
   EXPECT_EQ(packages[2].version, "1-2.fc41");
+  EXPECT_EQ(packages[2].arch, "x86_64");
 }
 
 TEST(RpmSignatures, WhateverIsNotCalledGoodIsBad) {
