@@ -28,6 +28,9 @@ namespace karapace::worker {
 namespace {
 
 constexpr std::uint64_t kMaxEntries = 10'000'000;
+constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40;
+// Of real files; xz and zstd do this with nothing but zeros, and a file with holes could be more.
+constexpr std::uint64_t kMaxExpansion = 10'000;
 constexpr std::uint64_t kReserveBytes = 16 * 1024 * 1024;
 constexpr std::size_t kReadBytes = 1024 * 1024;
 constexpr std::uint64_t kProgressEvery = 256;
@@ -285,12 +288,21 @@ class Unpacker {
     }
   }
 
+  /// What does not fit is either a large archive, or one that says so of itself only.
+  void check_room(const RelPath& path, std::uint64_t size) const {
+    if (size == 0 || size + kReserveBytes <= free_bytes(target_)) return;
+    if (size > kMaxFileBytes || size / kMaxExpansion > total_bytes_) {
+      refuse(path.str(),
+             fmt::format("a file of {} bytes, which an archive of {} cannot mean", size, total_bytes_));
+    }
+    throw Error(ErrorCode::NoSpace, fmt::format("'{}' does not fit on the disk", printable(path.str(), 4096)),
+                fmt::format("make {} MiB of room", size / (1024 * 1024) + 1));
+  }
+
   void add_file(const RelPath& path, struct archive_entry* entry, const Attributes& attributes) {
     const la_int64_t size = archive_entry_size(entry);
-    if (size > 0 && static_cast<std::uint64_t>(size) + kReserveBytes > free_bytes(target_)) {
-      throw Error(ErrorCode::NoSpace, "the file does not fit on the disk",
-                  fmt::format("make {} MiB of room", static_cast<std::uint64_t>(size) / (1024 * 1024) + 1));
-    }
+    if (size < 0) refuse(path.str(), "a file of negative size");
+    check_room(path, static_cast<std::uint64_t>(size));
     UniqueFd file = writer_.begin_file(path);
     const void* bytes = nullptr;
     std::size_t count = 0;

@@ -156,6 +156,17 @@ TEST_F(Unpack, PaxSizeWinsOverTheHeader) {
   EXPECT_EQ(read("g"), "y");
 }
 
+TEST_F(Unpack, AFileThatNoDiskHoldsIsTheArchivesFaultAndNoFullDisk) {
+  const std::string contents = std::string(512, 'x');
+  const std::string reason = "cannot mean";
+  EXPECT_TRUE(failure(pax("size", "99999999999999") + tar(TarEntry{.name = "f", .content = contents}))
+                  .contains(reason));
+  const std::string sparse =
+      pax_record("GNU.sparse.size", "99999999999999") + pax_record("GNU.sparse.numblocks", "1") +
+      pax_record("GNU.sparse.offset", "0") + pax_record("GNU.sparse.numbytes", "512");
+  EXPECT_TRUE(failure(pax(sparse) + tar(TarEntry{.name = "f", .content = contents})).contains(reason));
+}
+
 TEST_F(Unpack, RefusesWhatIsNoArchiveAndWhatIsCutShort) {
   EXPECT_FALSE(failure("this is no archive, but it is long enough to be looked at").empty());
   EXPECT_FALSE(failure("").empty());
