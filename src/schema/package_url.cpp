@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "karapace/schema/sbom.hpp"
 #include "karapace/schema/version_order.hpp"
@@ -21,6 +22,35 @@ PackageType type_of(const LockedPackage& package) {
   if (!order) return {"generic", ""};
   if (*order == VersionOrder::Deb) return {"deb", "debian"};
   return *order == VersionOrder::Rpm ? PackageType{"rpm", "fedora"} : PackageType{"alpm", "arch"};
+}
+
+/// Whether a repository is Debian's or Ubuntu's own, or a mirror of it: by host, else by what it is called
+/// and its components. "https://download.docker.com/linux/debian" has one that Debian does not have.
+bool is_distribution(const Repository& repository) {
+  constexpr std::array<std::string_view, 6> kNames = {"debian", "debian-security", "debian-archive",
+                                                      "ubuntu", "ubuntu-ports",    "ubuntu-security"};
+  constexpr std::array<std::string_view, 7> kComponents = {
+      "main", "contrib", "non-free", "non-free-firmware", "universe", "restricted", "multiverse"};
+  std::string_view url = repository.url;
+  const auto scheme = url.find("://");
+  url.remove_prefix(scheme == std::string_view::npos ? 0 : scheme + 3);
+  while (url.ends_with('/')) url.remove_suffix(1);
+  std::string_view host = url.substr(0, url.find('/'));
+  host = host.substr(0, host.find(':'));
+  for (const std::string_view domain : {"debian.org", "ubuntu.com"}) {
+    if (host == domain || (host.ends_with(domain) && host[host.size() - domain.size() - 1] == '.'))
+      return true;
+  }
+  return std::ranges::find(kNames, url.substr(url.rfind('/') + 1)) != kNames.end() &&
+         std::ranges::all_of(repository.components, [&](const std::string& component) {
+           return std::ranges::find(kComponents, component) != kComponents.end();
+         });
+}
+
+/// The repository of a .deb that is nobody's whose name is a vendor's.
+const Repository* foreign_repository(const LockedPackage& package, const LockFile& lock) {
+  const auto found = std::ranges::find(lock.repositories, package.repository, &Repository::name);
+  return found == lock.repositories.end() || is_distribution(*found) ? nullptr : &*found;
 }
 
 /// "debian/bookworm" -> "debian".
@@ -58,7 +88,11 @@ std::string package_url(const LockedPackage& package, const LockFile& lock) {
     qualifiers += fmt::format("&epoch={}", version.substr(0, colon));
     version.remove_prefix(colon + 1);
   }
-  const std::string vendor = vendor_of(lock, type);
+  std::string vendor = vendor_of(lock, type);
+  if (const Repository* foreign = type.type == "deb" ? foreign_repository(package, lock) : nullptr) {
+    vendor = "generic";
+    qualifiers += fmt::format("&repository_url={}", percent_encode(foreign->url, ":/"));
+  }
   return fmt::format("pkg:{}/{}{}{}@{}?{}", type.type, percent_encode(vendor, ""), vendor.empty() ? "" : "/",
                      percent_encode(package.name, ""), percent_encode(version, ":"), qualifiers);
 }

@@ -174,6 +174,25 @@ TEST(Sbom, PackageUrlsFollowTheirManager) {
   EXPECT_EQ(package_url(arch, lock), "pkg:alpm/arch/bash@5.2-1?arch=x86_64");
 }
 
+TEST(Sbom, AForeignArchivesPackageIsNotDebians) {
+  LockFile lock = sample();
+  LockedPackage foreign = package("docker-ce", "5:24.0", "amd64");
+  foreign.repository = "debian-2";
+  const auto url_in = [&](const std::string& url, const std::string& component) {
+    lock.repositories.push_back({"debian-2", url, "bookworm", {component}});
+    const std::string found = package_url(foreign, lock);
+    lock.repositories.pop_back();
+    return found;
+  };
+  const std::string debian = "pkg:deb/debian/docker-ce@5:24.0?arch=amd64";
+  EXPECT_EQ(url_in("http://deb.debian.org/debian-security/", "updates/main"), debian);
+  EXPECT_EQ(url_in("http://mirror.example:8080/pub/debian", "main"), debian);
+  const std::string generic = "pkg:deb/generic/docker-ce@5:24.0?arch=amd64&repository_url=";
+  EXPECT_EQ(url_in("https://download.docker.com/linux/debian", "stable"),
+            generic + "https://download.docker.com/linux/debian");
+  EXPECT_EQ(url_in("https://notdebian.org/apt", "main"), generic + "https://notdebian.org/apt");
+}
+
 TEST(Sbom, TheSameLockGivesTheSameBytesAndAnotherOneAnotherDocument) {
   LockFile mirror = sample();
   mirror.repositories[0].url = "http://mirror.example/debian";
