@@ -44,6 +44,18 @@ std::string_view code_of(const Error& error) {
   return dynamic_cast<const UsageError*>(&error) != nullptr ? "usage" : to_string(error.code());
 }
 
+std::string_view name_of(runtime::OwnedBy by) {
+  switch (by) {
+    case runtime::OwnedBy::List:
+      return "file";
+    case runtime::OwnedBy::Script:
+      return "script";
+    case runtime::OwnedBy::Directory:
+      return "directory";
+  }
+  KARAPACE_ASSERT(false);
+}
+
 }  // namespace
 
 std::string what_differs(const store::TreeChange& change) {
@@ -65,7 +77,8 @@ OrderedJson comparison_json(const core::LayerComparison& comparison) {
         Json{{"change", modified                                  ? "modified"
                         : change.kind == store::ChangeKind::Added ? "added"
                                                                   : "removed"},
-             {"package", difference.package.empty() ? Json(nullptr) : Json(printable(difference.package))},
+             {"package", difference.owner ? Json(printable(difference.owner->package)) : Json(nullptr)},
+             {"package_by", difference.owner ? Json(name_of(difference.owner->by)) : Json(nullptr)},
              {"path", printable(change.path, kMaxPath)},
              {"what", change.what}}));
   }

@@ -76,11 +76,12 @@ LayerComparison compare_layers(const store::StoreLayout& layout, store::LayerKin
   if (changes.empty()) return comparison;
   std::vector<std::string> paths;
   for (const store::TreeChange& change : changes) paths.push_back(change.path);
-  auto owners =
+  const auto owners =
       runtime::find_owners(open_trees(layout, sources.trees), rpms_of(layout, sources.packages), paths);
   for (store::TreeChange& change : changes) {
-    std::string package = owners[change.path];
-    comparison.differences.push_back({std::move(change), std::move(package)});
+    std::optional<runtime::Owner> owner;
+    if (const auto known = owners.find(change.path); known != owners.end()) owner = known->second;
+    comparison.differences.push_back({std::move(change), std::move(owner)});
   }
   return comparison;
 }
@@ -95,7 +96,7 @@ std::string describe_differences(const LayerComparison& comparison, std::size_t 
                                  ? fmt::format("{}", fmt::join(change.what, ", "))
                                  : std::string(sign_of(change.kind));
     text += fmt::format("\n/{} ({}){}", printable(change.path, 1000), what,
-                        difference.package.empty() ? "" : ", package " + printable(difference.package));
+                        difference.owner ? ", " + runtime::describe(*difference.owner) : "");
   }
   return text;
 }

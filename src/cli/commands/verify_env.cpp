@@ -45,7 +45,7 @@ std::string describe(const core::LayerComparison& layer, bool colour) {
   for (const core::FileDifference& difference : layer.differences) {
     text += fmt::format("     /{} ({})", printable(difference.change.path, 4096),
                         what_differs(difference.change));
-    if (!difference.package.empty()) text += ", package " + printable(difference.package);
+    if (difference.owner) text += ", " + runtime::describe(*difference.owner);
     text += '\n';
   }
   return text;

@@ -14,6 +14,7 @@
 #include "karapace/base/error.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/log.hpp"
+#include "karapace/base/text.hpp"
 #include "packages/rpm_contents.hpp"
 
 namespace karapace::runtime {
@@ -66,8 +67,8 @@ class Search {
       }
       want(path, path);
       if (const auto source = python_source(path)) want(*source, path);
-      const std::string directory = parent_of(path);
-      if (!directory.empty()) directories_[directory].push_back(path);
+      for (std::string directory = parent_of(path); !directory.empty(); directory = parent_of(directory))
+        directories_.try_emplace(directory);
       named_.push_back(path);
     }
   }
@@ -77,9 +78,10 @@ class Search {
     if (const auto found = wanted_.find(path); found != wanted_.end()) {
       for (const std::string& asked : found->second) owners_[asked].insert(package);
     }
-    if (const auto found = directories_.find(path); found != directories_.end()) {
-      for (const std::string& asked : found->second) neighbours_[asked].insert(package);
-    }
+    if (const auto found = directories_.find(path); found != directories_.end())
+      found->second.listing.insert(package);
+    if (const auto found = directories_.find(parent_of(path)); found != directories_.end())
+      found->second.inside.insert(package);
   }
 
   void script(std::string_view text, const std::string& package) {
@@ -88,21 +90,36 @@ class Search {
     }
   }
 
-  [[nodiscard]] std::map<std::string, std::string> result() const {
-    std::map<std::string, std::string> result;
+  [[nodiscard]] std::map<std::string, Owner> result() const {
+    std::map<std::string, Owner> result;
     // A file that several packages have (diverted, or the same) is told with the first; of makers and
     // neighbours only one can be meant.
-    for (const auto& [path, packages] : neighbours_)
-      if (packages.size() == 1) result[path] = *packages.begin();
+    for (const std::string& path : named_)
+      if (auto package = neighbour(path)) result[path] = {std::move(*package), OwnedBy::Directory};
     for (const auto& [path, packages] : makers_)
-      if (packages.size() == 1) result[path] = *packages.begin();
-    for (const auto& [path, packages] : owners_) result[path] = *packages.begin();
+      if (packages.size() == 1) result[path] = {*packages.begin(), OwnedBy::Script};
+    for (const auto& [path, packages] : owners_) result[path] = {*packages.begin(), OwnedBy::List};
     return result;
   }
 
  private:
   using Packages = std::map<std::string, std::set<std::string>>;
+  struct Directory {
+    std::set<std::string> listing;  // who lists it
+    std::set<std::string> inside;   // who lists something directly in it
+  };
   using Asked = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+  /// Of the nearest directory that anybody lists.
+  [[nodiscard]] std::optional<std::string> neighbour(const std::string& path) const {
+    for (std::string directory = parent_of(path); !directory.empty(); directory = parent_of(directory)) {
+      const Directory& known = directories_.at(directory);
+      if (known.listing.size() == 1) return *known.listing.begin();
+      if (known.inside.size() == 1) return *known.inside.begin();
+      if (!known.listing.empty() || !known.inside.empty()) return std::nullopt;
+    }
+    return std::nullopt;
+  }
 
   /// Also as it was called before /bin and its like became links.
   void want(const std::string& path, const std::string& asked) {
@@ -112,11 +129,10 @@ class Search {
   }
 
   Asked wanted_;
-  Asked directories_;
+  std::map<std::string, Directory, std::less<>> directories_;
   std::vector<std::string> named_;
   Packages owners_;
   Packages makers_;
-  Packages neighbours_;
 };
 
 std::string read_list(FdRef directory, const std::string& name) {
@@ -191,9 +207,13 @@ void ask_rpm(const RpmFile& rpm, Search& search) {
 
 }  // namespace
 
-std::map<std::string, std::string> find_owners(const std::vector<UniqueFd>& trees,
-                                               const std::vector<RpmFile>& rpms,
-                                               const std::vector<std::string>& paths) {
+std::string describe(const Owner& owner) {
+  return (owner.by == OwnedBy::Directory ? "in a directory of package " : "package ") +
+         printable(owner.package);
+}
+
+std::map<std::string, Owner> find_owners(const std::vector<UniqueFd>& trees, const std::vector<RpmFile>& rpms,
+                                         const std::vector<std::string>& paths) {
   Search search(paths);
   for (const RpmFile& rpm : rpms) ask_rpm(rpm, search);
   for (const UniqueFd& tree : trees) {

@@ -27,14 +27,20 @@ class PackageOwners : public testing::Test {
     for (const auto& entry : fs::directory_iterator(directory_.path()))
       trees.push_back(open_path(entry.path().string(), O_RDONLY | O_DIRECTORY));
     auto owners = find_owners(trees, {}, {path});
-    return owners[path];
+    return owners.contains(path) ? owners.at(path).package : "";
+  }
+  std::string description_of(const std::string& path) {
+    std::vector<UniqueFd> trees;
+    trees.push_back(open_path(directory_.path() + "/deps", O_RDONLY | O_DIRECTORY));
+    const auto owners = find_owners(trees, {}, {path});
+    return owners.contains(path) ? describe(owners.at(path)) : "";
   }
   test::TemporaryDirectory directory_;
 };
 
 TEST_F(PackageOwners, FilesBelongToWhoListsThem) {
   write("base", "var/lib/dpkg/info/libc6:amd64.list",
-        "/.\n/usr/bin\n/lib\n/lib/libc.so.6\n/usr/share/doc/libc6/copyright\n");
+        "/.\n/usr/bin\n/usr/bin/ldd\n/lib\n/lib/libc.so.6\n/usr/share/doc/libc6/copyright\n");
   write("deps", "var/lib/dpkg/info/git.list", "/.\n/usr\n/usr/bin\n/usr/bin/git\n/usr/lib/python3/x.py\n");
   EXPECT_EQ(owner_of("usr/bin/git"), "git");
   EXPECT_EQ(owner_of("usr/lib/libc.so.6"), "libc6") << "it was listed before /lib became a link";
@@ -51,6 +57,16 @@ TEST_F(PackageOwners, GeneratedFilesBelongToWhoseScriptsNameThemOrWhoHasTheDirec
   EXPECT_EQ(owner_of("etc/made"), "b");
   EXPECT_EQ(owner_of("etc/other"), "") << "two packages have the directory";
   EXPECT_EQ(owner_of("var/lib/a/cache"), "a");
+}
+
+TEST_F(PackageOwners, WhatNoPackageNamesIsToldWithTheNearestDirectoryThatIsOnePackagesAlone) {
+  write("deps", "var/lib/dpkg/info/a.list", "/.\n/etc\n/etc/a\n/etc/shared\n/etc/only\n/etc/only/a.conf\n");
+  write("deps", "var/lib/dpkg/info/b.list", "/.\n/etc\n/etc/b\n/etc/shared\n/etc/only\n");
+  EXPECT_EQ(description_of("etc/a/new/deep/key"), "in a directory of package a");
+  EXPECT_EQ(description_of("etc/only/key"), "in a directory of package a") << "only a has something in it";
+  EXPECT_EQ(description_of("etc/shared/new/key"), "");
+  EXPECT_EQ(description_of("etc/key"), "");
+  EXPECT_EQ(description_of("etc/only/a.conf"), "package a");
 }
 
 TEST_F(PackageOwners, PacmanIsAskedToo) {

@@ -121,7 +121,8 @@ TEST(RpmContents, OwnersAreFoundInPackages) {
   const RpmFile gone{"gone", [] { return std::optional<UniqueFd>(); }};
   const RpmFile damaged{"damaged", [] { return open_path("/proc/self/cmdline", O_RDONLY); }};
   const auto owners = find_owners({}, {gone, damaged, good}, {"usr/bin/tool", "etc/made", "etc/other"});
-  EXPECT_EQ(owners, (std::map<std::string, std::string>{{"usr/bin/tool", "tools"}, {"etc/made", "tools"}}));
+  EXPECT_EQ(owners, (std::map<std::string, Owner>{{"usr/bin/tool", {"tools", OwnedBy::List}},
+                                                  {"etc/made", {"tools", OwnedBy::Script}}}));
 }
 
 }  // namespace

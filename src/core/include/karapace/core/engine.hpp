@@ -15,6 +15,7 @@
 #include "karapace/base/cancel.hpp"
 #include "karapace/base/progress.hpp"
 #include "karapace/runtime/backend.hpp"
+#include "karapace/runtime/package_owners.hpp"
 #include "karapace/runtime/session.hpp"
 #include "karapace/schema/lock_file.hpp"
 #include "karapace/schema/manifest.hpp"
@@ -123,8 +124,8 @@ class MissingArtefacts : public Error {
 
 /// A path at which a layer is not what it should be.
 struct FileDifference {
-  store::TreeChange change;  // what the layer that was found has added, modified or removed
-  std::string package;       // whose it is: runtime::find_owners; empty: nobody knows
+  store::TreeChange change;             // what the layer that was found has added, modified or removed
+  std::optional<runtime::Owner> owner;  // nothing: nobody knows
 };
 struct LayerComparison {
   store::LayerKind kind = store::LayerKind::Base;
