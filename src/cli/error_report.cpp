@@ -69,6 +69,7 @@ OrderedJson comparison_json(const core::LayerComparison& comparison) {
   json["expected"] = comparison.expected;
   json["found"] = comparison.found;
   json["identical"] = comparison.expected == comparison.found;
+  json["compared_with"] = comparison.with_expected ? "expected" : "another build";
   json["differences"] = OrderedJson::array();
   for (const core::FileDifference& difference : comparison.differences) {
     const store::TreeChange& change = difference.change;

@@ -133,15 +133,19 @@ void Build::check_reproduced(store::LayerKind kind, const std::string& expected,
   const DescribedLayer second = again.describe_layer(kind);
   LayerComparison comparison =
       compare_layers(layout, kind, {found.hex(), built}, {second.hash.hex(), second.index}, sources);
+  comparison.expected = expected;
+  comparison.found = found.hex();
+  comparison.with_expected = false;
   if (comparison.differences.empty()) {
-    comparison.expected = expected;
     throw LayerDiffers(cause + "; a second build here gave the same as the first", std::move(comparison),
                        fmt::format("copy store/objects/{} from a store that has the layer into this one, and "
                                    "build again to see the files, {}",
                                    expected, accept));
   }
-  throw LayerDiffers(cause + "; two builds here differ, too", std::move(comparison),
-                     "make these packages build the same each time, " + accept);
+  throw LayerDiffers(cause +
+                         "; this store does not have the list of what the lock's layer holds, but two builds "
+                         "here differ, too",
+                     std::move(comparison), "make these packages build the same each time, " + accept);
 }
 
 }  // namespace karapace::core

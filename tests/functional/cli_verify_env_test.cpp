@@ -92,11 +92,16 @@ TEST_F(CliVerifyEnv, ALockedBuildThatGivesAnotherLayerNamesTheFiles) {
   EXPECT_NE(unknown.at("message").get<std::string>().find("/.pkg-ever-changing-x (content)"),
             std::string::npos)
       << unknown;
+  EXPECT_NE(unknown.at("message").get<std::string>().find("does not have the list of"), std::string::npos);
+  EXPECT_EQ(unknown.at("layer").at("expected"), first);
+  EXPECT_FALSE(unknown.at("layer").at("identical").get<bool>());
+  EXPECT_EQ(unknown.at("layer").at("compared_with"), "another build");
   EXPECT_EQ(only_difference(unknown.at("layer")).at("path"), ".pkg-ever-changing-x");
   // With its index the layer itself is compared.
   fs::copy_file(first_store + "/store/objects/" + first, first_store + "2/store/objects/" + first);
   const Json known = error();
   EXPECT_EQ(known.at("layer").at("expected"), first);
+  EXPECT_EQ(known.at("layer").at("compared_with"), "expected");
   EXPECT_EQ(only_difference(known.at("layer")).at("what"), Json({"content"}));
 }
 

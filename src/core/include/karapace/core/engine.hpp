@@ -132,6 +132,7 @@ struct LayerComparison {
   std::string expected;  // digests
   std::string found;
   std::vector<FileDifference> differences;
+  bool with_expected = true;  // false: the store cannot tell, these are what changes from build to build
 };
 
 /// The same inputs gave another layer.
