@@ -40,7 +40,12 @@ struct BuildInputs {
 /// once.
 [[nodiscard]] bool lacks_dependency_layer(const LockFile& lock);
 
-[[nodiscard]] Error unpinned_image(ErrorCode code, const Manifest& manifest);
+[[nodiscard]] Error unpinned_image(ErrorCode code, const Manifest& manifest, std::string fix);
+/// What to do about an image for which there is a name that says which bytes are meant.
+inline constexpr const char* kPinIt =
+    "karapace pin, or write it: a URL with its checksum, image = "
+    "\"https://host/rootfs.tar.xz#sha256=<hex>\", "
+    "or an image with its digest, image = \"oci:host/name@sha256:<hex>\"";
 
 /// What of the old lock can be kept.
 struct BuildPlan {

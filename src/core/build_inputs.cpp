@@ -134,10 +134,9 @@ bool lacks_dependency_layer(const LockFile& lock) {
   return lock.dependency_layer.empty() && !lock.resolved_packages.empty();
 }
 
-Error unpinned_image(ErrorCode code, const Manifest& manifest) {
+Error unpinned_image(ErrorCode code, const Manifest& manifest, std::string fix) {
   return Error(code, fmt::format("base.image is not pinned: '{}'", printable(manifest.base_image)),
-               "karapace pin, or write it: a URL with its checksum, image = \"https://host/rootfs.tar.xz "
-               "sha256=<hex>\", or an image with its digest, image = \"oci:host/name@sha256:<hex>\"");
+               std::move(fix));
 }
 
 BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptions& options,
@@ -163,8 +162,13 @@ BuildInputs read_build_inputs(const std::string& manifest_path, const BuildOptio
         runtime::parse_image(inputs.manifest.base_image, inputs.manifest_directory,
                              keeps_base ? provider_if_kept(inputs.old_lock->base, layout) : std::nullopt);
     check_image_name(image);
-    if (options.require_pinned_image && !is_pinned_by_name(image))
-      throw unpinned_image(ErrorCode::InvalidInput, inputs.manifest);
+    if (options.require_pinned_image && !is_pinned_by_name(image)) {
+      throw unpinned_image(ErrorCode::InvalidInput, inputs.manifest,
+                           is_pinned_by_lock_alone(image)
+                               ? "no name says which bytes of it are meant, only a lock does: karapace build "
+                                 "--locked without --require-pinned-image, or another image"
+                               : kPinIt);
+    }
   }
   runtime::check_mounts(inputs.manifest, inputs.manifest_directory, store_root);
   choose_name(inputs, options, layout);

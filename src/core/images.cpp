@@ -49,6 +49,13 @@ bool is_pinned_by_name(const runtime::ImageReference& image) {
   return !image.reference.empty() && !oci::parse_reference(image.reference).sha256.empty();
 }
 
+bool is_pinned_by_lock_alone(const runtime::ImageReference& image) {
+  return !is_pinned_by_name(image) &&
+         (image.provider == BaseProvider::Bootstrap || image.provider == BaseProvider::Tar ||
+          image.provider == BaseProvider::Dir ||
+          (image.provider == BaseProvider::Oci && image.reference.empty()));
+}
+
 std::optional<BaseProvider> provider_if_kept(const BasePin& pin, const store::StoreLayout* layout) {
   if (layout == nullptr || pin.sha256.empty() || !store::PackageStore(*layout).contains(pin.sha256))
     return std::nullopt;

@@ -22,6 +22,8 @@ namespace karapace::core {
 void check_image_name(const runtime::ImageReference& image);
 /// True if whoever reads the manifest knows which bytes are meant.
 [[nodiscard]] bool is_pinned_by_name(const runtime::ImageReference& image);
+/// No name can say which bytes are meant, only a lock.
+[[nodiscard]] bool is_pinned_by_lock_alone(const runtime::ImageReference& image);
 
 /// A local image need not be there any more once the store has its files: what it is then. Nothing: it must.
 [[nodiscard]] std::optional<BaseProvider> provider_if_kept(const BasePin& pin,

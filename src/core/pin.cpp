@@ -27,13 +27,6 @@ bool is_pinned(const Manifest& manifest, const runtime::ImageReference& image) {
   return manifest.runtime_backend == "mock" || is_pinned_by_name(image);
 }
 
-/// Only a lock can say which bytes these are.
-bool needs_lock(const runtime::ImageReference& image) {
-  return image.provider == BaseProvider::Bootstrap || image.provider == BaseProvider::Tar ||
-         image.provider == BaseProvider::Dir ||
-         (image.provider == BaseProvider::Oci && image.reference.empty());
-}
-
 std::string pinned_name(const runtime::ImageReference& image, const BasePin& pin) {
   if (image.provider == BaseProvider::Oci) {
     const oci::Reference reference = oci::parse_reference(image.reference);
@@ -43,7 +36,7 @@ std::string pinned_name(const runtime::ImageReference& image, const BasePin& pin
                        reference.name(), tag, pin.index_sha256.empty() ? pin.sha256 : pin.index_sha256);
   }
   KARAPACE_ASSERT(pin.files.size() == 1);
-  return fmt::format("{} sha256={}", pin.files.front().url, pin.files.front().sha256);
+  return fmt::format("{}#sha256={}", pin.files.front().url, pin.files.front().sha256);
 }
 
 void write_manifest(const std::string& path, const std::string& text) {
@@ -102,9 +95,15 @@ PinResult Engine::pin(const std::string& manifest_path, const PinOptions& option
   PinResult result;
   result.manifest_path = inputs.manifest_path;
   result.base_image = manifest.base_image;
-  const bool by_lock_alone = !is_pinned(manifest, image) && needs_lock(image);
-  if (options.check && !is_pinned(manifest, image)) throw unpinned_image(ErrorCode::Conflict, manifest);
-  if (options.check) return result;
+  const bool by_lock_alone = !is_pinned(manifest, image) && is_pinned_by_lock_alone(image);
+  if (options.check) {
+    const bool locked = inputs.old_lock && compare_intent(*inputs.old_lock, manifest).fits();
+    if (!is_pinned(manifest, image) && !(by_lock_alone && locked)) {
+      throw unpinned_image(ErrorCode::Conflict, manifest,
+                           by_lock_alone ? "karapace pin --write-lock, and commit the lock file" : kPinIt);
+    }
+    return result;
+  }
   if (by_lock_alone && !options.write_lock) {
     throw Error(ErrorCode::Unsupported,
                 fmt::format("no name says which bytes of '{}' are meant, only a lock does",

@@ -33,12 +33,21 @@ TEST_F(CliPin, WhatOnlyALockCanPinSaysSo) {
   write("base.tar", base_);
   for (const std::string image : {"debian/12", "rootfs:./base.tar"}) {
     write("karapace.toml", "manifest_version = 1\n[base]\nimage = \"" + image + "\"\n");
-    EXPECT_EQ(karapace_json({"pin", "--check"}, 1).at("error").at("code"), "conflict");
+    const Json unpinned = karapace_json({"pin", "--check"}, 1).at("error");
+    EXPECT_EQ(unpinned.at("code"), "conflict");
+    EXPECT_EQ(unpinned.at("fix"), "karapace pin --write-lock, and commit the lock file");
+    EXPECT_NE(karapace_json({"build", "--require-pinned-image"}, 2)
+                  .at("error")
+                  .at("fix")
+                  .get<std::string>()
+                  .find("build --locked"),
+              std::string::npos);
     const Json error = karapace_json({"pin"}, 1).at("error");
     EXPECT_EQ(error.at("code"), "unsupported");
     EXPECT_NE(error.at("fix").get<std::string>().find("--write-lock"), std::string::npos);
   }
   karapace_ok({"pin", "--write-lock"});
+  karapace_ok({"pin", "--check"});
   karapace_ok({"build", "--locked"});
   EXPECT_EQ(karapace({"pin", "--check", "--write-lock"}).status, 2);
   EXPECT_EQ(karapace({"pin", "nothing.toml"}).status, 2);
