@@ -35,6 +35,7 @@ FetchOptions bounded(FetchOptions options) {
   options.retries = std::min(options.retries, kMaxRetries);
   options.connect_timeout = time(options.connect_timeout);
   options.stall_timeout = time(options.stall_timeout);
+  options.slow_timeout = time(options.slow_timeout);
   options.retry_delay = time(options.retry_delay);
   options.max_retry_delay = time(options.max_retry_delay);
   options.grace_after_failure = time(options.grace_after_failure);

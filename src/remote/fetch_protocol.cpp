@@ -62,6 +62,7 @@ Json to_json(const FetchOptions& options) {
           {"retries", options.retries},
           {"connect_timeout_ms", options.connect_timeout.count()},
           {"stall_timeout_ms", options.stall_timeout.count()},
+          {"slow_timeout_ms", options.slow_timeout.count()},
           {"retry_delay_ms", options.retry_delay.count()},
           {"max_retry_delay_ms", options.max_retry_delay.count()},
           {"grace_after_failure_ms", options.grace_after_failure.count()}};
@@ -87,6 +88,7 @@ FetchOptions options_of(const Json& value) {
           .retries = value.at("retries").get<unsigned>(),
           .connect_timeout = milliseconds("connect_timeout_ms"),
           .stall_timeout = milliseconds("stall_timeout_ms"),
+          .slow_timeout = milliseconds("slow_timeout_ms"),
           .retry_delay = milliseconds("retry_delay_ms"),
           .max_retry_delay = milliseconds("max_retry_delay_ms"),
           .grace_after_failure = milliseconds("grace_after_failure_ms")};

@@ -74,6 +74,11 @@ Job::Next Job::after(const Outcome& outcome, FdRef downloads) {
       return redirect(outcome.detail);
     case Outcome::Kind::TryLater:
       return try_later(outcome);
+    case Outcome::Kind::TooSlow:
+      fail(outcome.detail,
+           "Run the command again, which goes on where it stopped, or name another server with "
+           "KARAPACE_MIRROR.",
+           0, ErrorCode::Unavailable);
     case Outcome::Kind::WrongContent:
       return start_over(downloads, fmt::format("{} (sha256 {})", outcome.detail, file_->sha256));
     case Outcome::Kind::Refused:

@@ -62,6 +62,7 @@ Scheduler::End Scheduler::run() {
     check(curl_multi_perform(multi_.get(), &running));
     collect_ended();
     end_silent();
+    end_slow();
     give_up_if_failed();
     if (!busy() && queue_.empty()) break;
     report_progress(false);
@@ -165,6 +166,19 @@ void Scheduler::end_silent() {
     conclude(*slot, {.kind = Outcome::Kind::TryLater,
                      .detail = fmt::format("no bytes for {} s",
                                            std::chrono::ceil<std::chrono::seconds>(limit).count()),
+                     .retry_after = std::nullopt});
+  }
+}
+
+// Not tried again: each attempt would make a little progress, and so there would always be another.
+void Scheduler::end_slow() {
+  const auto span = request_.options.slow_timeout;
+  for (const auto& slot : slots_) {
+    if (!slot->transferring || !slot->transfer.was_slow_for(span)) continue;
+    conclude(*slot, {.kind = Outcome::Kind::TooSlow,
+                     .detail = fmt::format("the server sends less than {} bytes per second for {} s",
+                                           remote::kSlowBytesPerSecond,
+                                           std::chrono::ceil<std::chrono::seconds>(span).count()),
                      .retry_after = std::nullopt});
   }
 }

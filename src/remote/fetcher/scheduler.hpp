@@ -53,6 +53,7 @@ class Scheduler {
   void begin_transfer(Slot& slot);
   void collect_ended();
   void end_silent();
+  void end_slow();
   void conclude(Slot& slot, const Outcome& outcome);
   void end_transfer(Slot& slot) noexcept;
   void proceed(Slot& slot, Job::Next next);

@@ -58,7 +58,8 @@ void Transfer::prepare(const Request& request, PartFile& part) {
   body_begun_ = length_told_ = false;
   stopped_.reset();
   failure_ = nullptr;
-  last_byte_ = std::chrono::steady_clock::now();
+  last_byte_ = stretch_begin_ = std::chrono::steady_clock::now();
+  stretch_received_ = 0;
 
   CURL* easy = easy_.get();
   curl_easy_reset(easy);
@@ -77,6 +78,16 @@ void Transfer::prepare(const Request& request, PartFile& part) {
   set_option(easy, CURLOPT_HEADERDATA, static_cast<void*>(this));
   set_option(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
   set_option(easy, CURLOPT_WRITEDATA, static_cast<void*>(this));
+}
+
+bool Transfer::was_slow_for(std::chrono::milliseconds span) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - stretch_begin_ < span) return false;
+  const auto enough = static_cast<std::uint64_t>(span.count()) * remote::kSlowBytesPerSecond / 1000;
+  const bool slow = received_ - stretch_received_ < enough;
+  stretch_begin_ = now;
+  stretch_received_ = received_;
+  return slow;
 }
 
 std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept {

@@ -21,6 +21,7 @@ struct Outcome {
     Complete,      // the server says that this was all, and the number of bytes fits
     Redirect,      // to `detail`
     TryLater,      // broke, or the server is busy
+    TooSlow,       // would never end
     WrongContent,  // what the server has is not what was declared
     Refused,       // no use in asking again
   };
@@ -56,6 +57,8 @@ class Transfer {
   [[nodiscard]] std::chrono::steady_clock::duration silence() const {
     return std::chrono::steady_clock::now() - last_byte_;
   }
+  /// Whether less than kSlowBytesPerSecond came in the last stretch of `span`; then another one begins.
+  [[nodiscard]] bool was_slow_for(std::chrono::milliseconds span);
   /// Size of the whole file, if it was declared or the server told.
   [[nodiscard]] std::uint64_t known_size() const noexcept { return size_ != 0 ? size_ : told_size_; }
 
@@ -84,6 +87,8 @@ class Transfer {
   std::uint64_t told_size_ = 0;
   std::uint64_t received_ = 0;
   std::chrono::steady_clock::time_point last_byte_;
+  std::chrono::steady_clock::time_point stretch_begin_;
+  std::uint64_t stretch_received_ = 0;  // before it began
   std::size_t header_bytes_ = 0;
   std::size_t discarded_bytes_ = 0;
   std::string content_range_;

@@ -173,6 +173,15 @@ TEST_F(FetchTest, SilentServerIsGivenUp) {
   EXPECT_TRUE(contains(fetch_error({file}, ErrorCode::Unavailable).message(), "no bytes for 1 s"));
 }
 
+TEST_F(FetchTest, ServerThatIsTooSlowToEverEndIsGivenUpAndTheFileNamed) {
+  const Download file = serve("/one", some_bytes(100));
+  server_.set_fault("/one", {.kind = Kind::StallMidway});  // 50 bytes in all of the time
+  options_.slow_timeout = std::chrono::milliseconds(300);
+  const Error error = fetch_error({file}, ErrorCode::Unavailable);
+  EXPECT_TRUE(contains(error.message(), "less than 1024 bytes per second"));
+  EXPECT_TRUE(contains(error.message(), "/one"));
+}
+
 TEST_F(FetchTest, RedirectToAnotherServerIsFollowed) {
   const Download file = serve("/one", "one");
   test::HttpTestServer front;

@@ -20,6 +20,7 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
                      .retries = 2,
                      .connect_timeout = std::chrono::milliseconds(4),
                      .stall_timeout = std::chrono::milliseconds(5),
+                     .slow_timeout = std::chrono::milliseconds(9),
                      .retry_delay = std::chrono::milliseconds(6),
                      .max_retry_delay = std::chrono::milliseconds(7),
                      .grace_after_failure = std::chrono::milliseconds(8)};
@@ -34,6 +35,7 @@ TEST(FetchProtocol, RequestArrivesAsItWasSent) {
   EXPECT_EQ(got.options.retries, 2U);
   EXPECT_EQ(got.options.connect_timeout.count(), 4);
   EXPECT_EQ(got.options.stall_timeout.count(), 5);
+  EXPECT_EQ(got.options.slow_timeout.count(), 9);
   EXPECT_EQ(got.options.retry_delay.count(), 6);
   EXPECT_EQ(got.options.max_retry_delay.count(), 7);
   EXPECT_EQ(got.options.grace_after_failure.count(), 8);

@@ -40,6 +40,8 @@ class Unauthorized : public Error {
   using Error::Error;
 };
 
+inline constexpr std::uint64_t kSlowBytesPerSecond = 1024;
+
 struct FetchOptions {
   unsigned parallel = 8;  // 1 to 32 transfers at once
   /// How often a transfer that broke (connection, 5xx, 429) is taken up again without progress in between.
@@ -47,6 +49,8 @@ struct FetchOptions {
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(20);
   /// A transfer without a single byte for so long has broken.
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);
+  /// A file that comes slower than kSlowBytesPerSecond for so long is given up: it would never end.
+  std::chrono::milliseconds slow_timeout = std::chrono::seconds(60);
   /// First pause before a retry; doubles each time.
   std::chrono::milliseconds retry_delay = std::chrono::milliseconds(500);
   /// Longest pause, also when the server's Retry-After asks for more.
