@@ -3,11 +3,13 @@
 // package closure.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "build.hpp"
 #include "karapace/base/text.hpp"
+#include "karapace/runtime/mirror_names.hpp"
 #include "karapace/schema/version_order.hpp"
 #include "karapace/store/layer.hpp"
 #include "karapace/store/object_store.hpp"
@@ -33,6 +35,16 @@ void drop_unused_repositories(LockFile& lock) {
     return std::ranges::any_of(lock.resolved_packages, from) || std::ranges::any_of(lock.base.packages, from);
   };
   std::erase_if(lock.repositories, [&](const Repository& repository) { return !used(repository.name); });
+}
+
+void tell_of_unused_mirrors(const std::vector<Repository>& repositories, ProgressSink& progress) {
+  for (const std::string& name : runtime::unused_mirrors(repositories)) {
+    std::vector<std::string> known;
+    for (const Repository& repository : repositories) known.push_back(repository.name);
+    progress.note(fmt::format("KARAPACE_MIRROR names '{}', which is no repository of this environment{}{}",
+                              printable(name), known.empty() ? "" : ": it has ",
+                              printable(fmt::format("{}", fmt::join(known, ", ")), 4096)));
+  }
 }
 
 }  // namespace
@@ -63,6 +75,7 @@ void Build::complete_lock() {
   ensure_base();
   progress_.part("packages");
   if (plan_.resolve_packages) resolve_packages();
+  tell_of_unused_mirrors(lock_.repositories, progress_);
   drop_unused_repositories(lock_);
   seal_identity(lock_);
 }

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "karapace/base/error.hpp"
 #include "karapace/base/text.hpp"
+#include "karapace/runtime/mirror_names.hpp"
 
 namespace karapace::runtime {
 namespace {
@@ -47,6 +49,21 @@ std::string Mirrors::url_for(std::string_view repository, std::string_view canon
     if (name == repository) return url;
   }
   return std::string(without_final_slash(canonical_url));
+}
+
+std::vector<std::string> Mirrors::unused(const std::vector<Repository>& repositories) const {
+  constexpr std::array<std::string_view, 3> kAlways = {"debian", "debian-security", "images"};
+  std::vector<std::string> names;
+  for (const auto& [name, url] : urls_) {
+    if (std::ranges::find(kAlways, name) == kAlways.end() &&
+        std::ranges::find(repositories, name, &Repository::name) == repositories.end())
+      names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string> unused_mirrors(const std::vector<Repository>& repositories) {
+  return Mirrors::from_environment().unused(repositories);
 }
 
 }  // namespace karapace::runtime

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "karapace/schema/lock_file.hpp"
+
 namespace karapace::runtime {
 
 /// KARAPACE_MIRROR ("debian=http://127.0.0.1:8080/debian,debian-security=http://..."): what to contact
@@ -17,6 +19,8 @@ class Mirrors {
   [[nodiscard]] static Mirrors parse(std::string_view text);
   /// The URL to contact, without a slash at the end.
   [[nodiscard]] std::string url_for(std::string_view repository, std::string_view canonical_url) const;
+  /// See unused_mirrors.
+  [[nodiscard]] std::vector<std::string> unused(const std::vector<Repository>& repositories) const;
   /// Name and URL, as written.
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& all() const noexcept { return urls_; }
 

@@ -32,6 +32,12 @@ TEST(Urls, PathsOfPackagesSurviveTheWayToAUrlAndBack) {
   EXPECT_EQ(percent_decode("%zz"), "%zz");
 }
 
+TEST(Mirrors, ThatNothingUsesAreNamed) {
+  const Mirrors mirrors =
+      Mirrors::parse("debain=http://h/debian,debian=http://h/debian,images=http://h,own=http://h/own");
+  EXPECT_EQ(mirrors.unused({{"own", "http://o", "", {}}}), std::vector<std::string>{"debain"});
+}
+
 TEST(Mirrors, ReplaceTheAddressOfOneRepositoryOnly) {
   const Mirrors mirrors = Mirrors::parse("debian=http://127.0.0.1:8080/debian/");
   EXPECT_EQ(mirrors.url_for("debian", "http://deb.debian.org/debian"), "http://127.0.0.1:8080/debian");
