@@ -84,13 +84,18 @@ bool is_package_name(std::string_view name) noexcept {
 
 std::string nearest_name(std::string_view name, const std::vector<std::string_view>& candidates) {
   if (name.size() > kMaxComparedBytes) return {};
+  // Of equally near ones that which begins like it: people mistype ends.
+  using Rank = std::pair<std::size_t, std::ptrdiff_t>;
   std::string_view best;
-  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
+  Rank best_rank{std::numeric_limits<std::size_t>::max(), 0};
   for (const std::string_view candidate : candidates) {
     const std::size_t distance = edit_distance(name, candidate);
-    if (distance > std::max(name.size(), candidate.size()) / 3 || distance >= best_distance) continue;
+    if (distance > std::max(name.size(), candidate.size()) / 3) continue;
+    const auto common = std::ranges::mismatch(name, candidate).in1 - name.begin();
+    const Rank rank{distance, -common};
+    if (rank >= best_rank) continue;
     best = candidate;
-    best_distance = distance;
+    best_rank = rank;
   }
   return std::string(best);
 }

@@ -58,6 +58,7 @@ TEST(Artefacts, UrlsAreEncodedAndFileNamesUnique) {
 
 TEST(Names, TheNearestOneIsSuggested) {
   EXPECT_EQ(did_you_mean({"gti", "qqqqqqqq"}, {"git", "gnome-shell", ""}), "did you mean 'git'?");
+  EXPECT_EQ(did_you_mean({"gitt"}, {"gist", "git"}), "did you mean 'git'?");
   EXPECT_EQ(did_you_mean({"qqqqqqqq"}, {"git"}), "");
 }
 

@@ -238,7 +238,7 @@ check_image_servers_give_their_newest_build() {
   expect_equal "what a session sees" one "$(karapace exec it -- cat /etc/changed)"
   local streamed=$base
   expect_success karapace pin --write-lock
-  expect_contains "the pinned manifest" "rootfs.tar.xz sha256=${sum%% *}\"" "$(cat karapace.toml)"
+  expect_contains "the pinned manifest" "rootfs.tar.xz#sha256=${sum%% *}\"" "$(cat karapace.toml)"
   expect_success karapace build --name it --locked --offline --json
   expect_equal "the layer of the pinned image" "$streamed" "$(json_value base_layer "$output")"
   afresh

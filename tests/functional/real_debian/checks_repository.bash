@@ -196,8 +196,8 @@ check_an_index_that_nobody_signed_is_refused() {
   # To a new resolution its index lies: the file that it calls version 1 is version 2.
   rm own.lock
   run_it karapace build own.toml --name own
-  expect_equal "exit status with a file that is another version ($errors)" 1 "$status"
-  expect_contains "the message" "alpha 1 is not there" "$errors"
+  expect_equal "exit status with a file that is another version ($errors)" 2 "$status"
+  expect_contains "the message" "alpha 1 (all) is not there" "$errors"
   expect_contains "the fix" "build --update" "$errors"
   [ ! -e own.lock ] || fail "there is a lock that says what is not so"
   is_empty "$store/store/metadata" || fail "something was installed"
