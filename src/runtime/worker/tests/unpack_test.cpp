@@ -161,9 +161,9 @@ TEST_F(Unpack, AFileThatNoDiskHoldsIsTheArchivesFaultAndNoFullDisk) {
   const std::string reason = "cannot mean";
   EXPECT_TRUE(failure(pax("size", "99999999999999") + tar(TarEntry{.name = "f", .content = contents}))
                   .contains(reason));
-  const std::string sparse =
-      pax_record("GNU.sparse.size", "99999999999999") + pax_record("GNU.sparse.numblocks", "1") +
-      pax_record("GNU.sparse.offset", "0") + pax_record("GNU.sparse.numbytes", "512");
+  const std::string sparse = pax_record("GNU.sparse.size", "99999999999999") +
+                             pax_record("GNU.sparse.numblocks", "1") + pax_record("GNU.sparse.offset", "0") +
+                             pax_record("GNU.sparse.numbytes", "512");
   EXPECT_TRUE(failure(pax(sparse) + tar(TarEntry{.name = "f", .content = contents})).contains(reason));
 }
 
