@@ -206,15 +206,19 @@ std::vector<std::string> packages_in_the_way(std::string_view output,
   return {};
 }
 
+std::string_view name_in_request(std::string_view request) {
+  return request.substr(0, request.find_first_of(":=/"));
+}
+
 std::vector<std::string> inexact_names(const std::vector<std::string>& requested,
                                        const std::vector<std::string>& known) {
   std::vector<std::string> inexact;
   for (const std::string& request : requested) {
-    const auto end = std::min(request.find_first_of(":=/"), request.size());
-    const std::string_view behind = std::string_view(request).substr(end);
+    const std::string name(name_in_request(request));
+    const std::string_view behind = std::string_view(request).substr(name.size());
     // "+" and "-" at the end are orders to apt, and "//" begins a regular expression for a suite.
     const bool ordered = behind.ends_with('+') || behind.ends_with('-') || behind.contains("//");
-    if (ordered || !std::ranges::binary_search(known, request.substr(0, end))) inexact.push_back(request);
+    if (ordered || !std::ranges::binary_search(known, name)) inexact.push_back(request);
   }
   return inexact;
 }

@@ -58,6 +58,8 @@ class Stanza {
 [[nodiscard]] std::vector<std::string> packages_in_the_way(std::string_view output,
                                                            const std::vector<std::string>& candidates);
 
+/// NAME of "NAME:ARCH", "NAME=VERSION" and "NAME/SUITE".
+[[nodiscard]] std::string_view name_in_request(std::string_view request);
 /// Those of `requested` (NAME, with ":ARCH", "=VERSION" or "/SUITE" behind it) that apt would have to
 /// interpret: NAME is none of `known`, which is sorted, so that it could be a regular expression, a task or a
 /// package to remove; or what is behind it could be more than its words.

@@ -155,7 +155,8 @@ std::vector<LockedPackage> make_closure(const ClosureInput& input) {
       package.repository = located->repository;
       package.path = located->path;
     }
-    package.requested = std::ranges::find(input.requested, package.name) != input.requested.end();
+    package.requested =
+        std::ranges::find(input.requested, package.name, name_in_request) != input.requested.end();
     closure.push_back(std::move(package));
   }
   if (closure.size() != input.simulation.installs.size()) {

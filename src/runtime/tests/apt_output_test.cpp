@@ -97,6 +97,13 @@ TEST(PackagesInTheWay, AreThoseThatOthersNeedInAnotherVersionElseWhoNeedsThem) {
   EXPECT_TRUE(packages_in_the_way("E: Unable to locate package liba\n", locked).empty());
 }
 
+TEST(RequestedNames, SayWhichPackageIsMeantWhateverIsBehindThem) {
+  EXPECT_EQ(name_in_request("git"), "git");
+  EXPECT_EQ(name_in_request("g++=4:12.2.0-3"), "g++");
+  EXPECT_EQ(name_in_request("libc6:i386"), "libc6");
+  EXPECT_EQ(name_in_request("jq/stable"), "jq");
+}
+
 TEST(RequestedNames, AreNeverOrdersOrRegularExpressionsOfApt) {
   const std::vector<std::string> known = {"awk", "g++", "hello-traditional", "jq", "libstdc++6"};
   EXPECT_TRUE(
