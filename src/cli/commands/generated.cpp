@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "command_line.hpp"
 #include "commands/commands.hpp"
@@ -39,7 +40,7 @@ int run_man_pages(const Invocation& invocation) {
   if (failure) {
     SystemError error(failure.value(), fmt::format("make the directory \"{}\"", printable(path, 4096)));
     if (error.fix().empty()) error.set_fix("Name a directory that you can make.");
-    throw error;
+    throw SystemError(std::move(error));
   }
   const UniqueFd dir = open_path(path, O_RDONLY | O_DIRECTORY);
   OrderedJson files = OrderedJson::array();

@@ -47,8 +47,8 @@ inline EnvRecord commit_environment(const StoreLayout& layout, const std::string
   Operation operation =
       Operation::begin(layout, OpKind::Commit, env_id, {{WalStep::Kind::FinishSwitch, env_id}});
   const CommitPreparation prepared =
-      prepare_commit(open_upper(layout, record), open_top(layout, record), operation.staging(),
-                     layout.root(), {.flat = flat}, no_progress(), CancelToken::process());
+      prepare_commit(open_upper(layout, record), open_top(layout, record), operation.staging(), layout.root(),
+                     {.flat = flat}, no_progress(), CancelToken::process());
   EXPECT_TRUE(prepared.changed);
   SnapshotRecord snapshot;
   snapshot.parent = record.head;

@@ -59,10 +59,10 @@ class SystemError : public Error {
   int error_number_;
 };
 
-/// Stored bytes do not match their name or checksum.
 /// The machine lacks something for the moment (descriptors, memory): says nothing about what was looked at.
 [[nodiscard]] bool is_shortage(const Error& error) noexcept;
 
+/// Stored bytes do not match their name or checksum.
 class CorruptError : public Error {
  public:
   CorruptError(std::string_view what, std::string expected, std::string found);
