@@ -57,10 +57,13 @@ first_commit() {
            --prepare "podman-commit=$(step podman-forget karapace-bench-first)")
   fi
   list+=("cp-a=cp -a $peer_tree $work/copy" --prepare "cp-a=$(step remove "$work/copy")"
-         "hash_files=$programs/hash_files $peer_tree")
+         "hash_files=$programs/hash_files $peer_tree"
+         "hash-and-link=$programs/hash_files --link $work/links $peer_tree"
+         --prepare "hash-and-link=$(step remove "$work/links")")
   measure "first commit" "$first_runs" 1 "${list[@]}"
   "$karapace" snapshots bench --json | sed -n 's/.*"id": "\([^"]*\)".*/\1/p' | head -n 1 >"$work/first"
   run_step remove "$work/copy"
+  run_step remove "$work/links"
 }
 
 repositories() {

@@ -166,14 +166,20 @@ UniqueFd ObjectLinker::bring_into_form(FdRef dir, const std::string& name, Uniqu
 
 Sharing ObjectLinker::adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
                             const Digest& content, bool may_share) {
+  if (may_share && adopt_as_new(dir, name, content)) return Sharing::NewObject;
+  return join(dir, name, file, attributes, content, may_share);
+}
+
+Sharing ObjectLinker::join(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
+                           const Digest& content, bool may_share) {
   const std::string object_name = content.hex();
   const tree_io::FileInfo own = tree_io::info_of(file);
   for (int round = 0; round < kRounds; ++round) {
-    const LinkResult linked =
-        may_share ? try_link_at(dir, name, objects_, object_name) : LinkResult::NotPossible;
-    if (linked == LinkResult::Linked) return Sharing::NewObject;
     const std::optional<UniqueFd> object = open_object(objects_, object_name);
     if (!object) {
+      const LinkResult linked =
+          may_share ? try_link_at(dir, name, objects_, object_name) : LinkResult::NotPossible;
+      if (linked == LinkResult::Linked) return Sharing::NewObject;
       // Something that is no object has the name, or the file system cannot link.
       replace_object(dir, name, file, object_name, linked == LinkResult::Exists);
       return linked == LinkResult::Exists ? Sharing::NewObject : Sharing::OwnCopy;

@@ -144,14 +144,9 @@ class Preparer {
   void read_file(FdRef dir, std::size_t index) {
     IndexEntry& entry = walk_.entries[index];
     const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
-    const tree_io::FileInfo info = tree_io::info_of(file);
-    if (info.size != entry.size || info.mtime_ns != entry.mtime_ns) {
-      throw Error(ErrorCode::Conflict, "it changed while it was read",
-                  "Stop what writes to it and try again.");
-    }
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
     entry.xattrs = std::move(xattrs.kept);
-    entry.content = hash_unchanging(file, info);
+    entry.content = hash_as_seen(file, entry).content;
     const bool own_object = (walk_.flags[index] & GroupHead) == 0 &&
                             is_shareable(mode_on_disk(entry.mode, options_.flat), options_.flat);
     if (entry.size > 0 && !own_object) stage_copy(file, entry.content.hex());

@@ -75,14 +75,20 @@ class Finisher {
     const bool may_share = !is_head && is_shareable(mode, flat_);
     const bool as_it_is = !has_notes(index) && tree_io::permissions(info.mode) == mode;
     if (as_it_is && entry.size == 0) return;
-    if (as_it_is && may_share && !has_other_names && linker_.adopt_as_new(dir, name, entry.content)) return;
+    const bool may_be_new = as_it_is && may_share && !has_other_names;
+    if (may_be_new && linker_.adopt_as_new(dir, name, entry.content)) return;
 
     UniqueFd file = tree_io::open_entry(dir, name);
     if (has_other_names && may_share && linker_.is_object(file, entry.content)) return;  // by an earlier try
     const Attributes wanted{mode, info.uid, info.gid, entry.mtime_ns, entry.xattrs};
     const SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), flat_, entry.path);
     file = linker_.bring_into_form(dir, name, std::move(file), info, wanted, xattrs.dropped, has_other_names);
-    if (entry.size > 0) linker_.adopt(dir, name, file, wanted, entry.content, may_share);
+    if (entry.size == 0) return;
+    if (may_be_new) {
+      linker_.join(dir, name, file, wanted, entry.content, may_share);
+    } else {
+      linker_.adopt(dir, name, file, wanted, entry.content, may_share);
+    }
   }
 
   void finish_fifos() {

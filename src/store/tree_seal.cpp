@@ -50,13 +50,9 @@ class Sealer {
     const std::uint8_t flags = walk_.flags[index];
     const std::string name = name_of(entry);
     UniqueFd file = tree_io::open_entry(dir, name);
-    const tree_io::FileInfo info = tree_io::info_of(file);
-    if (info.size != entry.size || info.mtime_ns != entry.mtime_ns) {
-      throw Error(ErrorCode::Conflict, "it changed while it was read",
-                  "Stop what writes to it and try again.");
-    }
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(file), options_.flat, entry.path);
-    entry.content = hash_unchanging(file, info);
+    const auto [content, info] = hash_as_seen(file, entry);
+    entry.content = content;
     entry.mtime_ns = final_mtime(entry);
     const Attributes wanted{mode_on_disk(entry.mode, options_.flat), info.uid, info.gid, entry.mtime_ns,
                             xattrs.kept};
@@ -127,13 +123,14 @@ class Sealer {
 
 }  // namespace
 
-Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before) {
-  const Digest digest = hash_file(file, before.size);
-  const tree_io::FileInfo after = tree_io::info_of(file);
-  if (after.size != before.size || after.mtime_ns != before.mtime_ns) {
+HashedFile hash_as_seen(FdRef file, const IndexEntry& seen) {
+  const Digest content = hash_file(file, seen.size);
+  // After reading: one look tells both what was written since the walk and what was written meanwhile.
+  const tree_io::FileInfo info = tree_io::info_of(file);
+  if (!S_ISREG(info.mode) || info.size != seen.size || info.mtime_ns != seen.mtime_ns) {
     throw Error(ErrorCode::Conflict, "it changed while it was read", "Stop what writes to it and try again.");
   }
-  return digest;
+  return {content, info};
 }
 
 SealedTree seal_tree(FdRef tree, FdRef objects, const SealOptions& options, ProgressSink& progress,
@@ -163,7 +160,7 @@ std::vector<IndexEntry> scan_tree(FdRef tree, bool flat, bool hash_contents, uns
     }
     const UniqueFd file = tree_io::open_entry(dir, name_of(entry));
     entry.xattrs = split_xattrs(tree_io::read_xattrs(file), flat, entry.path).kept;
-    entry.content = hash_unchanging(file, tree_io::info_of(file));
+    entry.content = hash_as_seen(file, entry).content;
   };
   for_each_file(tree, walk.entries, threads, scan_file, no_progress(), cancel);
   return std::move(walk.entries);

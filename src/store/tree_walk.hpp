@@ -48,8 +48,12 @@ struct SplitXattrs {
 [[nodiscard]] bool describe_entry(FdRef dir, const std::string& name, const tree_io::FileInfo& info,
                                   bool flat, IndexEntry& entry);
 
-/// Hashes an open file; throws Conflict if it changed meanwhile.
-[[nodiscard]] Digest hash_unchanging(FdRef file, const tree_io::FileInfo& before);
+struct HashedFile {
+  Digest content;
+  tree_io::FileInfo info;
+};
+/// Hashes an open file; throws Conflict if it changed since it was `seen` by the walk.
+[[nodiscard]] HashedFile hash_as_seen(FdRef file, const IndexEntry& seen);
 
 /// The last component.
 [[nodiscard]] std::string name_of(const IndexEntry& entry);
