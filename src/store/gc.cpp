@@ -50,10 +50,10 @@ class Collector {
     if (unreferenced) unreferenced = files("store/layers", plan_.layers, result_.layers);
     files("store/downloads", plan_.downloads, result_.downloads);
     if (unreferenced) {
-      trees(plan_.trees);
+      trees(plan_.trees, Try::First);
       files("store/objects", plan_.objects, result_.objects);
       result_.trees -= without_room_.size();
-      if (!without_room_.empty()) trees(std::exchange(without_room_, {}));
+      if (!without_room_.empty()) trees(std::exchange(without_room_, {}), Try::Last);
     }
     leftovers();
     std::ranges::stable_sort(result_.failures, {}, &GcFailure::what);
@@ -119,13 +119,13 @@ class Collector {
   }
 
   /// A full file system may have no room for another name (xfs). Objects go without one, and make room.
-  void trees(const std::vector<std::string>& names) {
-    const bool again = &names != &plan_.trees;
+  enum class Try : std::uint8_t { First, Last };
+  void trees(const std::vector<std::string>& names, Try which) {
     each("trees", names, result_.trees, 1, [&](FdRef dir, const std::string& name) {
       try {
         remove_directory(dir, "trees", name);
       } catch (const NoRoomForAName&) {
-        if (again) throw;
+        if (which == Try::Last) throw;
         without_room_.push_back(name);
       }
     });
