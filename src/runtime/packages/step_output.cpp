@@ -18,6 +18,12 @@ bool tells_of_full_disk(const RunResult& result) {
   return result.out.contains(kFull) || result.err.contains(kFull);
 }
 
+/// Progress, of which there can be so much that what went wrong would not be among the last lines.
+bool is_noise(std::string_view line) {
+  return line.empty() || line.starts_with("status: ") || line.starts_with("processing: ") ||
+         line.ends_with("already installed, skipping");
+}
+
 /// What apt says of an index without a signature, with a wrong one, or with other bytes than were signed.
 bool tells_of_forged_index(std::string_view errors) {
   constexpr std::array kWords = {"is not signed",
@@ -36,8 +42,7 @@ std::string last_lines(std::string_view out, std::string_view err, std::size_t c
   std::vector<std::string_view> lines;
   for (const std::string_view text : {out, err}) {
     for_each_line(text, [&](std::string_view line) {
-      const bool noise = line.empty() || line.starts_with("status: ") || line.starts_with("processing: ");
-      if (!noise) lines.push_back(line);
+      if (!is_noise(line)) lines.push_back(line);
     });
   }
   std::string result;

@@ -176,6 +176,13 @@ TEST(LastLines, LeavesOutTheStatusOfDpkgAndControlCharacters) {
             "two\nE: \\x1b[31mbad");
 }
 
+TEST(LastLines, ShowsTheErrorAmongHundredsOfPackagesThatAreThereAlready) {
+  std::string out = "dpkg: error processing archive a.deb (--unpack):\n";
+  for (int i = 0; i < 300; ++i)
+    out += "dpkg: warning: package p" + std::to_string(i) + " already installed, skipping\n";
+  EXPECT_EQ(last_lines(out, "E: end\n"), "dpkg: error processing archive a.deb (--unpack):\nE: end");
+}
+
 TEST(AptConf, NamesNoDirectoryOfTheHost) {
   const std::string text = apt_conf({.directory = "/d",
                                      .status_file = "/s",
