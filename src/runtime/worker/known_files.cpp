@@ -31,6 +31,7 @@ constexpr std::array kRemoved = std::to_array<Pattern>({
     "var/lib/ucf/hashfile.*",
     "var/lib/ucf/registry.*",
     // Who a machine is.
+    "etc/cron.d/apticron",  // a minute at random, so that not all machines come at once
     "etc/cron.d/popularity-contest",
     "etc/dropbear/dropbear_*_host_key",
     "etc/iscsi/initiatorname.iscsi",
@@ -41,11 +42,14 @@ constexpr std::array kRemoved = std::to_array<Pattern>({
     "var/lib/dbus/machine-id",
     "var/lib/systemd/random-seed",
     // Secrets.
+    "etc/backuppc/htpasswd",
     "etc/bacula/bacula-*.conf",
     "etc/bacula/common_default_passwords",
     "etc/bacula/bconsole.conf",
     "etc/bind/rndc.key",
     "etc/courier/*.pem",
+    "etc/dnssec-trigger/dnssec_trigger_*.key",
+    "etc/dnssec-trigger/dnssec_trigger_*.pem",
     "etc/ejabberd/ejabberd.pem",
     "etc/firebird/*/SYSDBA.password",
     "etc/mail/tls/sendmail-*.crt",
@@ -124,7 +128,8 @@ constexpr std::array kDatedLines = std::to_array<DatedLine>({
 });
 constexpr std::size_t kMaxDatedFile = 1024 * 1024;
 
-/// A line whose value is a password that dbconfig-common made up for a database that nobody has yet.
+/// A line whose value is a secret that was made up: dbconfig-common's for a database that nobody has yet,
+/// Roundcube's key for its sessions.
 struct Password {
   Pattern path;
   std::string_view prefix;
@@ -133,6 +138,7 @@ struct Password {
 constexpr std::array kPasswords = std::to_array<Password>({
     {"etc/*/*db.php", "$dbpass='", "';"},
     {"etc/dbconfig-common/*.conf", "dbc_dbpass='", "'"},
+    {"etc/roundcube/config.inc.php", "$config['des_key'] = ", "'';"},
 });
 
 std::vector<std::string> names_in(const WorkTree& tree, const std::string& path) {

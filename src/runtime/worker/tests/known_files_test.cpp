@@ -56,10 +56,13 @@ TEST_F(KnownFiles, OfTheFirstLineThatFitsTheEndIsCut) {
 
 TEST_F(KnownFiles, SecretsThatScriptsMakeAreInNoLayer) {
   const std::vector<std::string> secrets = {
+      "etc/backuppc/htpasswd",
       "etc/bacula/bacula-fd.conf",
       "etc/bacula/common_default_passwords",
       "etc/bind/rndc.key",
       "etc/courier/dhparams.pem",
+      "etc/cron.d/apticron",
+      "etc/dnssec-trigger/dnssec_trigger_server.key",
       "etc/dropbear/dropbear_ed25519_host_key",
       "etc/ejabberd/ejabberd.pem",
       "etc/firebird/3.0/SYSDBA.password",
@@ -99,6 +102,17 @@ TEST_F(KnownFiles, PasswordsOfDatabasesThatNobodyHasAreForgotten) {
   EXPECT_EQ(read_file_at(tree_, "etc/phpmyadmin/config-db.php", 1000), "<?php\n$dbuser='x';\n$dbpass='';\n");
   EXPECT_EQ(read_file_at(tree_, "etc/dbconfig-common/phpmyadmin.conf", 1000),
             "# dbc_dbpass: x\ndbc_dbpass=''\n");
+}
+
+TEST_F(KnownFiles, RoundcubeHasNoKeyThatEverybodyKnows) {
+  put("etc/roundcube/config.inc.php", "<?php\n$config['des_key'] = 'AbC/+d==';\n$config['plugins'] = [];\n");
+  put("var/lib/ucf/cache/:etc:roundcube:config.inc.php");
+  put("var/lib/ucf/hashfile", "aa  /etc/roundcube/config.inc.php\n");
+  clean_known_files(tree());
+  EXPECT_EQ(read_file_at(tree_, "etc/roundcube/config.inc.php", 1000),
+            "<?php\n$config['des_key'] = '';\n$config['plugins'] = [];\n");
+  EXPECT_FALSE(has("var/lib/ucf/cache/:etc:roundcube:config.inc.php"));
+  EXPECT_EQ(read_file_at(tree_, "var/lib/ucf/hashfile", 1000), "");
 }
 
 TEST_F(KnownFiles, UcfKnowsNothingOfWhatIsGone) {
