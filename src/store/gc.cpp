@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <utility>
 
@@ -118,8 +119,9 @@ class Collector {
                 });
   }
 
-  /// A full file system may have no room for another name (xfs). Objects go without one, and make room.
   enum class Try : std::uint8_t { First, Last };
+
+  /// A full file system may have no room for another name (xfs). Objects go without one, and make room.
   void trees(const std::vector<std::string>& names, Try which) {
     each("trees", names, result_.trees, 1, [&](FdRef dir, const std::string& name) {
       try {

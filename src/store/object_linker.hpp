@@ -41,7 +41,7 @@ class ObjectLinker {
   /// replaced.
   Sharing adopt(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
                 const Digest& content, bool may_share);
-  /// adopt after adopt_as_new found the name taken.
+  /// adopt for a name that was just found taken: looks at what is there first, and links only if it has gone.
   Sharing join(FdRef dir, const std::string& name, FdRef file, const Attributes& attributes,
                const Digest& content, bool may_share);
   /// Copies that adopt had to make get their names when they are durable, all at once: now.
