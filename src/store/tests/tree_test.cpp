@@ -16,6 +16,7 @@
 #include "karapace/store/object_store.hpp"
 #include "random_tree.hpp"
 #include "test_store.hpp"
+#include "tree_walk.hpp"
 
 namespace karapace::store {
 namespace {
@@ -316,6 +317,25 @@ TEST_F(Tree, ScanOfAChangedTreeFindsThePaths) {
   ASSERT_EQ(::fchmodat(tree.get(), "c", 0600, 0), 0);
   EXPECT_EQ(testing::faults_of(tree, layout.objects(), entries, true),
             (std::vector<std::string>{"a", "b", "c", "extra"}));
+}
+
+TEST_F(Tree, AFileThatChangedSinceItWasSeenIsNotTakenForWhatItWas) {
+  const UniqueFd source = dir.make_dir("source");
+  replace_file(source, "a", "first", 0644);
+  const std::vector<IndexEntry> entries = scan(source, true);
+  const IndexEntry& seen = at(entries, "a");
+  {
+    const UniqueFd same = tree_io::open_entry(source, "a");
+    EXPECT_EQ(hash_as_seen(same, seen).content, seen.content);
+  }
+  replace_file(source, "a", "longer", 0644);
+  tree_io::set_mtime_at(source, "a", seen.mtime_ns);
+  EXPECT_EQ(code_of([&] { (void)hash_as_seen(tree_io::open_entry(source, "a"), seen); }),
+            ErrorCode::Conflict);
+  replace_file(source, "a", "other", 0644);
+  tree_io::set_mtime_at(source, "a", seen.mtime_ns + 1);
+  EXPECT_EQ(code_of([&] { (void)hash_as_seen(tree_io::open_entry(source, "a"), seen); }),
+            ErrorCode::Conflict);
 }
 
 }  // namespace
