@@ -9,6 +9,9 @@
 
 #include "karapace/base/error.hpp"
 
+template class nlohmann::basic_json<>;
+template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace karapace {
 namespace {
 
