@@ -15,6 +15,7 @@
 #include "packages/apt.hpp"
 #include "packages/apt_workspace.hpp"
 #include "packages/step_output.hpp"
+#include "packages/unpack_order.hpp"
 
 namespace karapace::runtime::apt {
 namespace {
@@ -109,7 +110,7 @@ class AptManager : public PackageManager {
                      const std::vector<std::string>& paths) override {
     DpkgProgress progress(system.context().progress, packages.size());
     system.context().progress.step("unpack", counted(packages.size(), "package"));
-    unpack(system, progress, paths);
+    unpack(system, progress, in_unpack_order(system, paths));
     system.context().progress.step("configure", counted(packages.size(), "package"));
     require(system, "dpkg cannot configure the packages",
             step(system, progress, dpkg({"--configure", "--pending"})));
@@ -131,6 +132,25 @@ class AptManager : public PackageManager {
   }
 
  private:
+  /// As apt would: what a package depends on before it. dpkg keeps a directory that is there where a package
+  /// has a symlink, and refuses the directory's package if the symlink came first.
+  static std::vector<std::string> in_unpack_order(BaseSystem& system, const std::vector<std::string>& paths) {
+    std::vector<std::string> files;
+    for (const std::string& path : paths) files.push_back(path.substr(kInsidePackages.size() + 1));
+    BuildContext& context = system.context();
+    std::vector<Stanza> controls;
+    for (const std::string& text :
+         system.worker().deb_controls(fmt::format("{}/{}", context.operation.staging_path(), kStagedPackages),
+                                      files, context.cancel)) {
+      std::vector<Stanza> stanzas = parse_stanzas(text);
+      // What has no fields depends on nothing; dpkg says what is wrong with it.
+      controls.push_back(stanzas.empty() ? Stanza() : std::move(stanzas.front()));
+    }
+    std::vector<std::string> ordered;
+    for (const std::size_t index : unpack_order(controls)) ordered.push_back(paths[index]);
+    return ordered;
+  }
+
   /// All at once, which is what makes it fast. --force-depends for this only: a closure is complete, but
   /// Pre-Depends may be unpacked later. A few packages have a preinst that really needs theirs; these are
   /// unpacked when everything else is configured as far as it can be, and what needs those after them.

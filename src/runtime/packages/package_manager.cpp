@@ -23,8 +23,6 @@
 namespace karapace::runtime {
 namespace {
 
-constexpr std::string_view kFiles = "packages";
-
 struct Known {
   const char* program;
   std::unique_ptr<PackageManager> (*make)();
@@ -41,7 +39,7 @@ constexpr std::array kKnown = {
 Digest PackageManager::install(BuildContext& context, const Digest& base_layer,
                                const std::vector<LockedPackage>& packages) {
   BaseSystem system(context, base_layer, "install");
-  link_packages(context, packages, std::string(kFiles), file_suffix());
+  link_packages(context, packages, std::string(kStagedPackages), file_suffix());
   // Names that services and scripts look up.
   std::vector<TreeWorker::PlacedFile> files = {
       {"etc/hostname", "karapace\n", 0644},
@@ -86,7 +84,7 @@ std::vector<std::string> not_installed(const std::vector<LockedPackage>& package
 }
 
 BaseSystem::Program PackageManager::installing(BaseSystem& system, std::vector<std::string> argv) {
-  return {.argv = std::move(argv), .mounts = {system.staged(kFiles, kInsidePackages, true)}};
+  return {.argv = std::move(argv), .mounts = {system.staged(kStagedPackages, kInsidePackages, true)}};
 }
 
 std::string did_you_mean(const std::vector<std::string>& unknown, const std::vector<std::string>& known) {

@@ -22,6 +22,9 @@ struct ResolveRequest {
   const std::vector<Repository>& repositories;  // of the lock
 };
 
+/// The package files in the operation's staging directory while they are installed.
+inline constexpr std::string_view kStagedPackages = "packages";
+
 /// A package as the manager's own database has it.
 struct InstalledPackage {
   std::string name;

@@ -251,6 +251,29 @@ with_script() {
   dpkg-deb --root-owner-group -Znone -b "packages/$1" "archive/pool/$1_all.deb" > deb.log
 }
 
+# Of two packages with the same name in the file system, one with a symlink and one with a directory, dpkg takes the
+# directory first and the other after it, but not the other way round.
+check_what_a_package_needs_is_unpacked_before_it() {
+  own_archive
+  new_package aaa 1 common
+  mkdir -p packages/aaa_1/usr/share/shared
+  ln -s ../aaa packages/aaa_1/usr/share/shared/part
+  with_script aaa_1 preinst 'test -e /usr/share/common/version'
+  new_package common 1 library
+  new_package library 1
+  mkdir -p packages/library_1/usr/share/shared/part
+  echo 'of the library' > packages/library_1/usr/share/shared/part/content
+  with_script library_1 preinst 'test ! -e /usr/share/common/version'
+  index aaa_1 common_1 library_1
+  serve_archive
+  own_manifest '"aaa"'
+  expect_success karapace build own.toml --name own
+  expect_equal "the library's file" "of the library" "$(karapace exec own -- cat /usr/share/shared/part/content)"
+  expect_success karapace verify-env own --rebuild
+  expect_success karapace destroy own --yes
+  stop_server
+}
+
 check_a_preinst_finds_configured_what_it_needs() {
   own_archive
   new_package server 1 common
