@@ -14,6 +14,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "chunked_list.hpp"
 #include "karapace/base/error.hpp"
 #include "karapace/base/fault.hpp"
 #include "karapace/base/file_at.hpp"
@@ -64,8 +65,8 @@ class Walker {
     const tree_io::FileInfo info = tree_io::info_of(tree_);
     device_ = info.device;
     take_attributes(root, info, options_.flat);
-    walk_.entries.push_back(std::move(root));
-    walk_.flags.push_back(NoFlags);
+    entries_.push_back(std::move(root));
+    flags_.push_back(NoFlags);
     directories_.push_back(0);
     {
       const unsigned threads = fault::in_lab() ? 1 : kWalkThreads;
@@ -77,7 +78,7 @@ class Walker {
     if (options_.unsupported != nullptr) std::ranges::sort(*options_.unsupported);
     group_hard_links();
     sort();
-    return std::move(walk_);
+    return {entries_.take(), std::move(flags_)};
   }
 
  private:
@@ -97,7 +98,7 @@ class Walker {
       const std::uint32_t index = directories_[next_++];
       ++busy_;
       try {
-        const std::string path(walk_.entries[index].path.view());
+        const std::string path(entries_[index].path.view());
         lock.unlock();
         cancel_.check();
         with_context([&] { return fmt::format("reading \"{}\"", printable(path)); },
@@ -117,9 +118,9 @@ class Walker {
     SplitXattrs xattrs = split_xattrs(tree_io::read_xattrs(dir), options_.flat, path);
     {
       const std::lock_guard guard(mutex_);
-      walk_.entries[index].xattrs = std::move(xattrs.kept);
-      walk_.entries[index].opaque = xattrs.opaque;
-      if (!xattrs.dropped.empty()) walk_.flags[index] = HasNotes;
+      entries_[index].xattrs = std::move(xattrs.kept);
+      entries_[index].opaque = xattrs.opaque;
+      if (!xattrs.dropped.empty()) flags_[index] = HasNotes;
     }
     Found found;
     for (const DirectoryEntry& entry : list_directory(dir)) {
@@ -147,13 +148,13 @@ class Walker {
     for (std::size_t i = 0; i < found.entries.size(); ++i) {
       IndexEntry& entry = found.entries[i];
       if (entry.type == EntryType::Directory) {
-        directories_.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+        directories_.push_back(static_cast<std::uint32_t>(entries_.size()));
         ready_.notify_one();
       } else if (entry.type != EntryType::Whiteout) {
         note_links(found.files[i]);
       }
-      walk_.entries.push_back(std::move(entry));
-      walk_.flags.push_back(NoFlags);
+      entries_.push_back(std::move(entry));
+      flags_.push_back(NoFlags);
     }
     for (std::string& path : found.unsupported) options_.unsupported->push_back(std::move(path));
     found = {};
@@ -180,42 +181,41 @@ class Walker {
     if (info.links < 2) return;
     Names& names = names_[info.inode];
     names.links = info.links;
-    names.entries.push_back(static_cast<std::uint32_t>(walk_.entries.size()));
+    names.entries.push_back(static_cast<std::uint32_t>(entries_.size()));
   }
 
   void group_hard_links() {
     for (auto& [inode, names] : names_) {
       if (names.entries.size() < names.links) {
-        for (const std::uint32_t index : names.entries) walk_.flags[index] = SharedInode;
+        for (const std::uint32_t index : names.entries) flags_[index] = SharedInode;
         continue;
       }
-      std::ranges::sort(names.entries, {},
-                        [&](std::uint32_t index) { return walk_.entries[index].path.view(); });
+      std::ranges::sort(names.entries, {}, [&](std::uint32_t index) { return entries_[index].path.view(); });
       const std::uint32_t head = names.entries.front();
-      walk_.flags[head] = GroupHead;
+      flags_[head] = GroupHead;
       for (const std::uint32_t index : names.entries) {
-        if (index != head) make_hard_link(walk_.entries[index], walk_.entries[head]);
+        if (index != head) make_hard_link(entries_[index], entries_[head]);
       }
     }
   }
 
   void sort() {
-    std::vector<std::uint32_t> order(walk_.entries.size());
+    std::vector<std::uint32_t> order(entries_.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::ranges::sort(order, {}, [&](std::uint32_t index) { return walk_.entries[index].path.view(); });
+    std::ranges::sort(order, {}, [&](std::uint32_t index) { return entries_[index].path.view(); });
     // In place, along the cycles of the permutation: a second list would double the memory.
     for (std::uint32_t start = 0; start < order.size(); ++start) {
       if (order[start] == start) continue;
-      IndexEntry first = std::move(walk_.entries[start]);
-      const std::uint8_t first_flags = walk_.flags[start];
+      IndexEntry first = std::move(entries_[start]);
+      const std::uint8_t first_flags = flags_[start];
       std::uint32_t to = start;
       for (std::uint32_t from = order[to]; from != start; to = from, from = order[to]) {
-        walk_.entries[to] = std::move(walk_.entries[from]);
-        walk_.flags[to] = walk_.flags[from];
+        entries_[to] = std::move(entries_[from]);
+        flags_[to] = flags_[from];
         order[to] = to;
       }
-      walk_.entries[to] = std::move(first);
-      walk_.flags[to] = first_flags;
+      entries_[to] = std::move(first);
+      flags_[to] = first_flags;
       order[to] = to;
     }
   }
@@ -235,7 +235,8 @@ class Walker {
   std::uint64_t device_ = 0;
   std::mutex mutex_;  // of everything below, while there are threads
   std::condition_variable ready_;
-  Walk walk_;
+  ChunkedList<IndexEntry> entries_;
+  std::vector<std::uint8_t> flags_;  // one per entry
   std::vector<std::uint32_t> directories_;
   std::size_t next_ = 0;  // of directories_
   unsigned busy_ = 0;     // threads that look at one
