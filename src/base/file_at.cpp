@@ -178,8 +178,8 @@ std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path, 
   return read_regular(*file, path, limit);
 }
 
-std::string read_all(FdRef fd, std::size_t limit) {
-  return read_to_end(fd, limit, 64 * 1024, Source::Stream);
+std::string read_all(FdRef fd, std::size_t limit, std::size_t expected) {
+  return read_to_end(fd, limit, expected, Source::Stream);
 }
 
 void write_all(FdRef fd, std::string_view content) {

@@ -189,7 +189,8 @@ UniqueFd open_staged(FdRef staging, const char* name, FdRef objects, const Diges
 
 KnownTree staged_tree(FdRef staging, FdRef objects, const SwitchPlan& plan, bool begun) {
   KnownTree tree{read_index(open_staged(staging, kIndex, objects, *plan.layer)), read_noted(staging), begun};
-  apply_mtimes(tree.entries, read_all(open_staged(staging, kMtimes, objects, plan.mtimes), kMaxIndex));
+  apply_mtimes(tree.entries, read_all(open_staged(staging, kMtimes, objects, plan.mtimes), kMaxIndex,
+                                      tree.entries.size() * sizeof(std::uint64_t)));
   return tree;
 }
 

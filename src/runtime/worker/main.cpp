@@ -3,6 +3,7 @@
 // progress lines to stderr and one answer (JSON) to stdout. Started by runtime::TreeWorker only; see
 // worker_client.cpp for the other side.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -76,6 +77,8 @@ int run() {
 }  // namespace karapace::worker
 
 int main() {
+  // As in karapace: heaps of threads that have ended keep what was freed in them.
+  ::mallopt(M_ARENA_MAX, 1);
   // libarchive converts names of pax headers from the locale's character set. Those that it reads:
   // BytesLocale.
   std::setlocale(LC_CTYPE, "C.UTF-8");

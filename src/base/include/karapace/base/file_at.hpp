@@ -43,8 +43,10 @@ namespace karapace {
 [[nodiscard]] std::string read_file_at(FdRef dir, const std::string& path, std::size_t limit);
 [[nodiscard]] std::optional<std::string> try_read_file_at(FdRef dir, const std::string& path,
                                                           std::size_t limit);
-/// Reads until end of file, at most `limit` bytes (more: InvalidInput).
-[[nodiscard]] std::string read_all(FdRef fd, std::size_t limit);
+/// Reads until end of file, at most `limit` bytes (more: InvalidInput). `expected` is what to make room for
+/// at first: for a large file whose size is known, because growing takes the double of it.
+[[nodiscard]] std::string read_all(FdRef fd, std::size_t limit,
+                                   std::size_t expected = std::size_t{64} * 1024);
 void write_all(FdRef fd, std::string_view content);
 
 /// `mode` is exact, the umask does not matter.
