@@ -342,7 +342,7 @@ class PacmanManager : public PackageManager {
   }
 
   [[nodiscard]] std::vector<InstalledPackage> installed(BaseSystem& system) override {
-    const RunResult listed = system.run({.argv = {"pacman", "-Q"}});
+    const RunResult listed = system.run({.argv = {"pacman", "-Qi"}});
     check_step(listed, ErrorCode::External, "pacman cannot list what is installed");
     return parse_query(listed.out);
   }

@@ -176,11 +176,21 @@ std::vector<std::string> targets_of_choice(std::string_view output) {
 }
 
 std::vector<InstalledPackage> parse_query(std::string_view output) {
+  constexpr std::string_view kBetween = " : ";
   std::vector<InstalledPackage> packages;
   for_each_line(output, [&](std::string_view line) {
-    const auto space = line.find(' ');
-    if (space == std::string_view::npos) return;
-    packages.push_back({std::string(line.substr(0, space)), std::string(line.substr(space + 1))});
+    // A value that goes on begins with blanks.
+    const auto colon = line.starts_with(' ') ? std::string_view::npos : line.find(kBetween);
+    if (colon == std::string_view::npos) return;
+    const std::string_view key = line.substr(0, std::min(line.find(' '), colon));
+    const std::string value(line.substr(colon + kBetween.size()));
+    if (key == "Name") {
+      packages.push_back({value, {}, {}});
+    } else if (key == "Version" && !packages.empty()) {
+      packages.back().version = value;
+    } else if (key == "Architecture" && !packages.empty()) {
+      packages.back().arch = value;
+    }
   });
   return packages;
 }

@@ -49,7 +49,7 @@ using Description = std::map<std::string, std::vector<std::string>, std::less<>>
 /// members and the first provider. See pacman's select_question and group_chosen.
 [[nodiscard]] std::vector<std::string> targets_of_choice(std::string_view output);
 
-/// "name version" per line.
+/// What `pacman -Qi` prints: "Name            : libfoo" and so on, "Description" and the like left out.
 [[nodiscard]] std::vector<InstalledPackage> parse_query(std::string_view output);
 
 /// A tar archive of small files.

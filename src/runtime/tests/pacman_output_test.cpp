@@ -63,5 +63,19 @@ TEST(TargetsOfChoice, AreGroupsAndNamesThatSeveralPackagesProvide) {
   EXPECT_TRUE(targets_of_choice("resolving dependencies...\n").empty());
 }
 
+TEST(PacmanQuery, TellsNameVersionAndArchitectureOfEachPackage) {
+  const auto packages = parse_query(
+      "Name            : libfoo\nVersion         : 1:1.0-1\nDescription     : Name : of a thing\n"
+      "Architecture    : any\nDepends On      : a  b\n                  c : d\n\n"
+      "Name            : hello\nVersion         : 2-1\nArchitecture    : x86_64\n\n");
+  ASSERT_EQ(packages.size(), 2U);
+  EXPECT_EQ(packages[0].name, "libfoo");
+  EXPECT_EQ(packages[0].version, "1:1.0-1");
+  EXPECT_EQ(packages[0].arch, "any");
+  EXPECT_EQ(packages[1].name, "hello");
+  EXPECT_EQ(packages[1].version, "2-1");
+  EXPECT_EQ(packages[1].arch, "x86_64");
+}
+
 }  // namespace
 }  // namespace karapace::runtime::pacman
