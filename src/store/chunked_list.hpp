@@ -14,8 +14,10 @@ namespace karapace::store {
 template <typename T>
 class ChunkedList {
  public:
-  /// Large enough that the allocator takes it from the system, and gives it back, by itself.
-  static constexpr std::size_t kChunk = 4096;
+  /// More than a megabyte for what we have: only what is larger than anything that was freed before comes
+  /// from the system by itself and goes back there (M_MMAP_THRESHOLD in mallopt(3)). What is not used of a
+  /// chunk is never touched.
+  static constexpr std::size_t kChunk = 16384;
 
   void push_back(T value) {
     if (chunks_.empty() || chunks_.back().size() == kChunk) chunks_.emplace_back().reserve(kChunk);

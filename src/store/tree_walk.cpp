@@ -78,7 +78,7 @@ class Walker {
     if (options_.unsupported != nullptr) std::ranges::sort(*options_.unsupported);
     group_hard_links();
     sort();
-    return {entries_.take(), std::move(flags_)};
+    return {entries_.take(), flags_.take()};
   }
 
  private:
@@ -236,7 +236,7 @@ class Walker {
   std::mutex mutex_;  // of everything below, while there are threads
   std::condition_variable ready_;
   ChunkedList<IndexEntry> entries_;
-  std::vector<std::uint8_t> flags_;  // one per entry
+  ChunkedList<std::uint8_t> flags_;  // one per entry
   std::vector<std::uint32_t> directories_;
   std::size_t next_ = 0;  // of directories_
   unsigned busy_ = 0;     // threads that look at one
