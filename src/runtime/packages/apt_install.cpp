@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "karapace/base/error.hpp"
@@ -110,7 +111,7 @@ class AptManager : public PackageManager {
                      const std::vector<std::string>& paths) override {
     DpkgProgress progress(system.context().progress, packages.size());
     system.context().progress.step("unpack", counted(packages.size(), "package"));
-    unpack(system, progress, in_unpack_order(system, paths));
+    unpack(system, progress, packages, in_unpack_order(system, paths));
     system.context().progress.step("configure", counted(packages.size(), "package"));
     require(system, "dpkg cannot configure the packages",
             step(system, progress, dpkg({"--configure", "--pending"})));
@@ -154,31 +155,43 @@ class AptManager : public PackageManager {
   /// All at once, which is what makes it fast. --force-depends for this only: a closure is complete, but
   /// Pre-Depends may be unpacked later. A few packages have a preinst that really needs theirs; these are
   /// unpacked when everything else is configured as far as it can be, and what needs those after them.
-  static void unpack(BaseSystem& system, DpkgProgress& progress, const std::vector<std::string>& paths) {
+  /// --auto-deconfigure, as apt does: what breaks a package of the base may come before that one's upgrade.
+  static void unpack(BaseSystem& system, DpkgProgress& progress, const std::vector<LockedPackage>& packages,
+                     const std::vector<std::string>& paths) {
     const auto unpack_all = [&](std::vector<std::string> action) {
       std::vector<std::string> argv = dpkg(std::move(action));
       argv.insert(argv.end(), paths.begin(), paths.end());
       return step(system, progress, std::move(argv));
     };
-    RunResult result = unpack_all({"--force-depends", "--abort-after=100000", "--unpack"});
+    RunResult result =
+        unpack_all({"--force-depends", "--auto-deconfigure", "--abort-after=100000", "--unpack"});
     for (std::size_t before = 0; result.status != 0;) {
-      const std::size_t unpacked = count_unpacked(system);
+      const std::size_t unpacked = count_unpacked(system, packages);
       if (unpacked <= before)
         throw_install_failed(system.context(), "dpkg cannot unpack the packages", result);
       before = unpacked;
       // Packages that depend on those stay unconfigured, which is no reason to stop.
       static_cast<void>(step(system, progress, dpkg({"--abort-after=100000", "--configure", "--pending"})));
-      result = unpack_all({"--force-depends", "--skip-same-version", "--abort-after=100000", "--unpack"});
+      result = unpack_all({"--force-depends", "--auto-deconfigure", "--skip-same-version",
+                           "--abort-after=100000", "--unpack"});
     }
   }
 
-  /// Packages whose files are there.
-  static std::size_t count_unpacked(BaseSystem& system) {
-    const RunResult listed = system.run({.argv = {"dpkg-query", "-W", "-f", R"(${db:Status-Status}\n)"}});
+  /// Those of `packages` whose files are there. The version tells: one of the base may be there before its
+  /// upgrade.
+  static std::size_t count_unpacked(BaseSystem& system, const std::vector<LockedPackage>& packages) {
+    const RunResult listed =
+        system.run({.argv = {"dpkg-query", "-W", "-f", R"(${db:Status-Status}\t${Package}\t${Version}\n)"}});
     check_step(listed, ErrorCode::External, "dpkg cannot list what is installed");
+    std::set<std::string> wanted;
+    for (const LockedPackage& package : packages)
+      wanted.insert(fmt::format("{}\t{}", package.name, package.version));
     std::size_t count = 0;
-    for_each_line(listed.out, [&](std::string_view status) {
-      if (status != "not-installed" && status != "config-files" && status != "half-installed") ++count;
+    for_each_line(listed.out, [&](std::string_view line) {
+      const std::size_t tab = std::min(line.find('\t'), line.size() - 1);
+      const std::string_view status = line.substr(0, tab);
+      if (status == "not-installed" || status == "config-files" || status == "half-installed") return;
+      if (wanted.contains(std::string(line.substr(tab + 1)))) ++count;
     });
     return count;
   }

@@ -251,6 +251,56 @@ with_script() {
   dpkg-deb --root-owner-group -Znone -b "packages/$1" "archive/pool/$1_all.deb" > deb.log
 }
 
+# In the base is a first version of what is upgraded, in steps of which each needs the one before to be configured, or
+# breaks the old version of the next.
+check_what_a_base_has_is_upgraded_in_steps() {
+  own_archive
+  local old
+  for old in step-a step-b step-c break-a break-b break-c mutual-a mutual-b; do new_package "$old" 1; done
+  index step-a_1 step-b_1 step-c_1 break-a_1 break-b_1 break-c_1 mutual-a_1 mutual-b_1
+  serve_archive
+  own_manifest '"step-a", "step-b", "step-c", "break-a", "break-b", "break-c", "mutual-a", "mutual-b"'
+  expect_success karapace build own.toml --name own
+  expect_success karapace export own -o steps.tar
+  expect_success karapace destroy own --yes
+
+  new_package step-a 2 'step-b (>= 2)'
+  new_package step-b 2 'step-c (>= 2)'
+  new_package step-c 2
+  sed -i 's/^Depends/Pre-Depends/' packages/step-a_2/DEBIAN/control packages/step-b_2/DEBIAN/control
+  with_script step-c_2 postinst 'touch /usr/share/step-c/ready'
+  with_script step-b_2 preinst 'test -e /usr/share/step-c/ready'
+  with_script step-b_2 postinst 'touch /usr/share/step-b/ready'
+  with_script step-a_2 preinst 'test -e /usr/share/step-b/ready'
+  new_package break-a 2
+  new_package break-b 2
+  new_package break-c 2
+  new_package mutual-a 2 'mutual-b (>= 2)'
+  new_package mutual-b 2
+  breaks break-a_2 'break-b (<< 2)'
+  breaks break-b_2 'break-c (<< 2)'
+  breaks mutual-a_2 'mutual-b (<< 2)'
+  breaks mutual-b_2 'mutual-a (<< 2)'
+  index step-a_2 step-b_2 step-c_2 break-a_2 break-b_2 break-c_2 mutual-a_2 mutual-b_2
+  stop_server
+  serve_archive
+  rm -f own.lock
+  own_manifest '"step-a", "break-a", "mutual-a"'
+  sed -i 's/base\.tar/steps.tar/' own.toml
+  expect_success karapace build own.toml --name own
+  expect_equal "what is installed" "2 2 2 2 2 2 2 2" \
+    "$(karapace exec own -- sh -c 'dpkg-query -W -f "\${Version}\n" step-a step-b step-c break-a break-b break-c mutual-a mutual-b' | paste -sd ' ')"
+  expect_success karapace verify-env own --rebuild
+  expect_success karapace destroy own --yes
+  stop_server
+}
+
+# breaks NAME_VERSION RELATION
+breaks() {
+  echo "Breaks: $2" >> "packages/$1/DEBIAN/control"
+  dpkg-deb --root-owner-group -Znone -b "packages/$1" "archive/pool/$1_all.deb" > deb.log
+}
+
 # Of two packages with the same name in the file system, one with a symlink and one with a directory, dpkg takes the
 # directory first and the other after it, but not the other way round.
 check_what_a_package_needs_is_unpacked_before_it() {
