@@ -71,7 +71,13 @@ struct Destination {
 };
 
 void check_destination(const Destination& to, const BundleHeader& header) {
-  const UniqueFd directory = open_path(to.directory, O_RDONLY | O_DIRECTORY);
+  UniqueFd directory;
+  try {
+    directory = open_path(to.directory, O_RDONLY | O_DIRECTORY);
+  } catch (Error& error) {
+    error.set_fix("make that directory first, or name another with --into");
+    throw;
+  }
   const auto check = [&](const std::string& name, const std::string& content, std::size_t limit) {
     const auto there = try_read_file_at(directory, name, limit);
     if (!there || *there == content) return;

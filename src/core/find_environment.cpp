@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 
 #include "impl.hpp"
 #include "karapace/base/json.hpp"
@@ -50,6 +51,11 @@ std::string lower(std::string_view text) {
 std::string id_from_manifest(const std::string& manifest_path) {
   const std::string path = absolute_path(manifest_path);
   const auto lock = load_lock(lock_path_for(path));
+  std::error_code failure;
+  if (!lock && !std::filesystem::exists(path, failure)) {
+    throw Error(ErrorCode::NotFound, fmt::format("there is no {} here", printable(manifest_path)),
+                "name an environment, 'karapace list' shows them; or write a manifest: karapace new NAME");
+  }
   if (!lock) {
     throw Error(ErrorCode::NotFound,
                 fmt::format("{} was not built here: it has no lock file", printable(manifest_path)),

@@ -112,7 +112,7 @@ std::string lock_path_for(const std::string& manifest_path) {
 }
 
 std::optional<LockFile> load_lock(const std::string& path) {
-  const std::optional<std::string> text = try_read_source_file(path, kMaxLockBytes);
+  const std::optional<std::string> text = try_read_source_file(path, kMaxLockBytes, kNewLockFix);
   if (!text) return std::nullopt;
   try {
     return parse_lock(*text, path);

@@ -63,7 +63,8 @@ std::string_view to_string(Ownership ownership) noexcept {
 std::string_view to_string(Home home) noexcept { return home == Home::Private ? "private" : "shared"; }
 
 Manifest load_manifest(const std::string& path) {
-  const std::optional<std::string> text = try_read_source_file(path, kMaxManifestBytes);
+  const std::optional<std::string> text = try_read_source_file(
+      path, kMaxManifestBytes, "Name a file in it: a manifest is usually called karapace.toml.");
   if (!text) {
     throw ManifestError(path, 0, 0, {}, "there is no such file",
                         "Write one with `karapace new <name>`, or name another file.");

@@ -10,7 +10,8 @@
 
 namespace karapace {
 
-std::optional<std::string> try_read_source_file(const std::string& path, std::size_t limit) {
+std::optional<std::string> try_read_source_file(const std::string& path, std::size_t limit,
+                                                std::string_view directory_fix) {
   UniqueFd file;
   try {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -21,8 +22,7 @@ std::optional<std::string> try_read_source_file(const std::string& path, std::si
   }
   const struct stat status = stat_fd(file);
   if (S_ISDIR(status.st_mode))
-    throw ManifestError(path, 0, 0, {}, "is a directory, not a file",
-                        "Name a file in it: a manifest is usually called karapace.toml.");
+    throw ManifestError(path, 0, 0, {}, "is a directory, not a file", std::string(directory_fix));
   if (!S_ISREG(status.st_mode)) throw ManifestError(path, 0, 0, {}, "is not a regular file");
   if (status.st_size > static_cast<off_t>(limit)) {
     throw ManifestError(

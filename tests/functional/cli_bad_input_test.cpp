@@ -2,6 +2,7 @@
 // Bad input: a clear error, status 2, and nothing changed.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <string>
 
 #include "cli_support.hpp"
@@ -42,6 +43,15 @@ TEST_F(CliBadInput, MissingManifestNamesNew) {
   const RunResult result = karapace({"build"});
   EXPECT_EQ(result.status, 2);
   EXPECT_NE(result.err.find("karapace new"), std::string::npos) << result.err;
+}
+
+TEST_F(CliBadInput, WhereNoManifestIsNobodyIsToldToBuildIt) {
+  for (const char* command : {"inspect", "diff", "snapshots", "commit"}) {
+    const Json error = karapace_json({command}, 1).at("error");
+    EXPECT_EQ(error.at("code"), "not_found");
+    EXPECT_EQ(error.at("message"), "there is no karapace.toml here");
+    EXPECT_NE(error.at("fix").get<std::string>().find("karapace new"), std::string::npos) << command;
+  }
 }
 
 TEST_F(CliBadInput, UnknownKeySuggestsTheRightOneAndSaysWhere) {
@@ -135,6 +145,10 @@ TEST_F(CliBadInput, EveryWrongPlaceSaysWhatToDo) {
   expect_fix({"build", "--update=nope"}, "system.packages");
   expect_fix({"--store", "/dev/null", "build"}, "--store");
   expect_fix({"--store", project() + "/karapace.lock", "list"}, "KARAPACE_STORE");
+  std::filesystem::remove(project() + "/karapace.lock");
+  std::filesystem::create_directory(project() + "/karapace.lock");
+  expect_fix({"build"}, "remove it");
+  std::filesystem::remove(project() + "/karapace.lock");
   write("karapace.lock", "");
   expect_fix({"build"}, "remove it");
   expect_fix({"build", "--update"}, "remove it");

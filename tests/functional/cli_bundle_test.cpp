@@ -116,6 +116,8 @@ TEST_F(CliBundle, IsTheSameForTheSameLockAndReplacesNobodysFile) {
   karapace_ok({"bundle", "export", "two.bundle", "karapace.toml"});
   EXPECT_EQ(read("one.bundle"), read("two.bundle"));
   EXPECT_EQ(karapace_json({"bundle", "export", "one.bundle"}, 1).at("error").at("code"), "already_exists");
+  const Json nowhere = karapace_json({"bundle", "import", "one.bundle", "--into", "nowhere"}, 1).at("error");
+  EXPECT_NE(nowhere.at("fix").get<std::string>().find("make that directory"), std::string::npos);
 }
 
 TEST_F(CliBundle, WithoutAllFilesThereIsNone) {
