@@ -9,8 +9,8 @@
 
 #include "karapace/base/text.hpp"
 
-// json.cpp has the code: compiled once instead of in each file that reads or writes JSON, which is a fourth of
-// what those cost.
+// json.cpp has the code: compiled once instead of in each file that reads or writes JSON, which is a fourth
+// of what those cost.
 extern template class nlohmann::basic_json<>;
 extern template class nlohmann::basic_json<nlohmann::ordered_map>;
 
