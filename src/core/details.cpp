@@ -50,7 +50,7 @@ std::optional<bool> follows_lock(const store::StoreLayout& layout, const store::
 }
 
 std::map<std::string, EnvironmentDetails> Engine::details(const std::string& only) const {
-  if (!impl_->layout) return {};
+  if (!impl_->has_store()) return {};
   const store::StoreLayout& layout = *impl_->layout;
   std::map<std::string, EnvironmentDetails> result;
   store::DiskUseQuestion question;

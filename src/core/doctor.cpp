@@ -12,6 +12,7 @@
 #include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/prerequisites.hpp"
+#include "karapace/store/no_store.hpp"
 
 namespace karapace::core {
 namespace {
@@ -125,7 +126,11 @@ void check_integrity(DoctorReport& report, const store::IntegrityReport& integri
 DoctorReport Engine::doctor() {
   DoctorReport report;
   check_host(report);
-  if (!impl_->layout) {
+  if (!impl_->layout && store::why_no_store(impl_->root) != store::NoStore::NotYet) {
+    report.checks.push_back({"store_exists", "fail", fmt::format("{} is not a Karapace store", impl_->root),
+                             "name the directory of a store with --store or KARAPACE_STORE; karapace "
+                             "verify-store says what is wrong with one"});
+  } else if (!impl_->layout) {
     report.checks.push_back({"store_exists", "info", fmt::format("no store at {} yet", impl_->root),
                              "the first karapace build makes it"});
   } else {

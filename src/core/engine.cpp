@@ -11,6 +11,7 @@
 #include "impl.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/runtime/worker.hpp"
+#include "karapace/store/no_store.hpp"
 
 namespace karapace::core {
 
@@ -28,8 +29,13 @@ void require_owner(const store::StoreLayout& layout, uid_t user) {
               "(--store)");
 }
 
+bool Engine::Impl::has_store() const {
+  if (!layout && store::why_no_store(root) != store::NoStore::NotYet) store::throw_no_store(root);
+  return layout.has_value();
+}
+
 store::StoreLayout& Engine::Impl::open() {
-  if (!layout) {
+  if (!has_store()) {
     throw Error(ErrorCode::NotFound, fmt::format("there is no store at {}", root),
                 "build an environment first: karapace build");
   }
@@ -95,7 +101,7 @@ EnvironmentView make_view(const store::StoreLayout& layout, store::EnvRecord rec
 
 EnvironmentList Engine::list() const {
   EnvironmentList result;
-  if (!impl_->layout) return result;
+  if (!impl_->has_store()) return result;
   const store::MetadataStore metadata(*impl_->layout);
   auto records = metadata.list();
   result.bad = std::move(records.bad);

@@ -71,7 +71,7 @@ class GcCancelled : public Cancelled {
 
 GcReport Engine::gc(const GcOptions& options) {
   GcReport report;
-  if (!impl_->layout) return report;
+  if (!impl_->has_store()) return report;
   const store::StoreLayout& layout = *impl_->layout;
   std::optional<FileLock> lock;
   if (options.mode == GcMode::Collect) {

@@ -31,6 +31,8 @@ struct Engine::Impl {
   /// Opens the store, making it if that is allowed. Throws NotFound without one.
   store::StoreLayout& open();
   store::StoreLayout& open_or_create();
+  /// False if there is none yet. Throws if something else is in its place, or what is left of one.
+  [[nodiscard]] bool has_store() const;
   /// Undoes what dead operations left. Called at open and after an operation of ours failed.
   /// Returns why steps of dead processes could not be undone or finished.
   std::vector<std::string> recover();

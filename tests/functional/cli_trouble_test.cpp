@@ -56,6 +56,18 @@ TEST_F(CliTrouble, TooFewOpenFilesAreToldAsThat) {
   EXPECT_NE(result.err.find("ulimit -n 1024"), std::string::npos) << result.err;
 }
 
+TEST_F(CliTrouble, ADirectoryOfSomethingElseIsNoStoreWithoutEnvironments) {
+  std::filesystem::create_directory(project() + "/other");
+  write("other/file", "mine");
+  const std::string other = project() + "/other";
+  for (const char* command : {"list", "gc"})
+    EXPECT_EQ(expect_fix({"--store", other, command}, 1, "KARAPACE_STORE").at("code"), "not_found");
+  const RunResult doctor = karapace({"--store", other, "doctor"});
+  EXPECT_NE(doctor.status, 0);
+  EXPECT_NE(doctor.out.find("is not a Karapace store"), std::string::npos) << doctor.out;
+  EXPECT_EQ(read("other/file"), "mine");
+}
+
 TEST_F(CliTrouble, PlacesThatAreNotThereAreToldWithWhatToName) {
   EXPECT_EQ(expect_fix({"man-pages", "/proc/x"}, 1, "directory").at("code"), "not_found");
   EXPECT_EQ(expect_fix({"bundle", "import", "x"}, 1, "karapace bundle export").at("code"), "not_found");
