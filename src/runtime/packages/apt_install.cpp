@@ -188,7 +188,8 @@ class AptManager : public PackageManager {
       wanted.insert(fmt::format("{}\t{}", package.name, package.version));
     std::size_t count = 0;
     for_each_line(listed.out, [&](std::string_view line) {
-      const std::size_t tab = std::min(line.find('\t'), line.size() - 1);
+      const std::size_t tab = line.find('\t');
+      if (tab == std::string_view::npos) return;
       const std::string_view status = line.substr(0, tab);
       if (status == "not-installed" || status == "config-files" || status == "half-installed") return;
       if (wanted.contains(std::string(line.substr(tab + 1)))) ++count;

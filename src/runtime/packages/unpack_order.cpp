@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 
 namespace karapace::runtime::apt {
@@ -28,14 +29,18 @@ Edges dependencies(const std::vector<Stanza>& controls) {
   std::map<std::string_view, std::vector<std::size_t>> by_name;
   for (std::size_t i = 0; i < controls.size(); ++i) {
     by_name[controls[i].get("Package")].push_back(i);
-    for_each_name(controls[i].get("Provides"), [&](std::string_view name) { by_name[name].push_back(i); });
+    for_each_name(controls[i].get("Provides"), [&](std::string_view name) {
+      std::vector<std::size_t>& providers = by_name[name];
+      if (providers.empty() || providers.back() != i) providers.push_back(i);
+    });
   }
   Edges edges(controls.size());
   for (std::size_t i = 0; i < controls.size(); ++i) {
+    std::set<std::string_view> seen;
     for (const std::string_view field : {"Pre-Depends", "Depends"}) {
       for_each_name(controls[i].get(field), [&](std::string_view name) {
         const auto found = by_name.find(name);
-        if (found != by_name.end())
+        if (found != by_name.end() && seen.insert(name).second)
           edges[i].insert(edges[i].end(), found->second.begin(), found->second.end());
       });
     }

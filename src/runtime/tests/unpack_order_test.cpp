@@ -56,6 +56,20 @@ TEST(UnpackOrder, AChainOfAHundredThousandPackagesIsNoMatterOfTheStack) {
   EXPECT_EQ(order.back(), 0U);
 }
 
+TEST(UnpackOrder, ANameThatIsRepeatedTakesNoMoreMemory) {
+  constexpr std::size_t kPackages = 500;
+  std::string names = "x";
+  for (std::size_t i = 0; i < 2'000; ++i) names += ", x";
+  std::vector<Stanza> controls(kPackages);
+  for (std::size_t i = 0; i < kPackages; ++i) {
+    controls[i].add("Package", "p" + std::to_string(i));
+    controls[i].add("Provides", names);
+    controls[i].add("Depends", names);
+  }
+  // 500 packages, each 2,000 times at each of 2,000 names, would be 10^12 steps.
+  EXPECT_EQ(unpack_order(controls).size(), kPackages);
+}
+
 TEST(UnpackOrder, FieldsThatAreNoRelationsNameNothing) {
   EXPECT_EQ(ordered("Package: a\nDepends: (,|, [\n\nPackage: b\nDepends: ,,, \t|\n"), "a b ");
 }
