@@ -30,6 +30,7 @@ struct InstalledPackage {
   std::string name;
   std::string version;
   std::string arch{};  // empty: the database was not asked
+  bool operator==(const InstalledPackage&) const = default;
 };
 
 /// Those of `packages` that the database does not have as the lock says, for people.

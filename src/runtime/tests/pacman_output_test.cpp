@@ -68,13 +68,8 @@ TEST(PacmanQuery, TellsNameVersionAndArchitectureOfEachPackage) {
       "Name            : libfoo\nVersion         : 1:1.0-1\nDescription     : Name : of a thing\n"
       "Architecture    : any\nDepends On      : a  b\n                  c : d\n\n"
       "Name            : hello\nVersion         : 2-1\nArchitecture    : x86_64\n\n");
-  ASSERT_EQ(packages.size(), 2U);
-  EXPECT_EQ(packages[0].name, "libfoo");
-  EXPECT_EQ(packages[0].version, "1:1.0-1");
-  EXPECT_EQ(packages[0].arch, "any");
-  EXPECT_EQ(packages[1].name, "hello");
-  EXPECT_EQ(packages[1].version, "2-1");
-  EXPECT_EQ(packages[1].arch, "x86_64");
+  EXPECT_EQ(packages,
+            (std::vector<InstalledPackage>{{"libfoo", "1:1.0-1", "any"}, {"hello", "2-1", "x86_64"}}));
 }
 
 }  // namespace
