@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "impl.hpp"
 #include "karapace/base/file_at.hpp"
 #include "karapace/base/text.hpp"
 #include "karapace/core/engine.hpp"
 #include "karapace/runtime/prerequisites.hpp"
-#include "karapace/store/no_store.hpp"
 
 namespace karapace::core {
 namespace {
@@ -126,11 +126,16 @@ void check_integrity(DoctorReport& report, const store::IntegrityReport& integri
 DoctorReport Engine::doctor() {
   DoctorReport report;
   check_host(report);
-  if (!impl_->layout && store::why_no_store(impl_->root) != store::NoStore::NotYet) {
-    report.checks.push_back({"store_exists", "fail", fmt::format("{} is not a Karapace store", impl_->root),
-                             "name the directory of a store with --store or KARAPACE_STORE; karapace "
-                             "verify-store says what is wrong with one"});
-  } else if (!impl_->layout) {
+  bool has_store = false;
+  std::optional<Error> problem;
+  try {
+    has_store = impl_->has_store();
+  } catch (const Error& error) {
+    problem = error;
+  }
+  if (problem) {
+    report.checks.push_back({"store_exists", "fail", problem->message(), problem->fix()});
+  } else if (!has_store) {
     report.checks.push_back({"store_exists", "info", fmt::format("no store at {} yet", impl_->root),
                              "the first karapace build makes it"});
   } else {

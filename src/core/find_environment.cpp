@@ -53,7 +53,7 @@ std::string id_from_manifest(const std::string& manifest_path) {
   const auto lock = load_lock(lock_path_for(path));
   std::error_code failure;
   if (!lock && !std::filesystem::exists(path, failure)) {
-    throw Error(ErrorCode::NotFound, fmt::format("there is no {} here", printable(manifest_path)),
+    throw Error(ErrorCode::NotFound, fmt::format("{}: there is no such file", printable(manifest_path)),
                 "name an environment, 'karapace list' shows them; or write a manifest: karapace new NAME");
   }
   if (!lock) {

@@ -49,7 +49,7 @@ TEST_F(CliBadInput, WhereNoManifestIsNobodyIsToldToBuildIt) {
   for (const char* command : {"inspect", "diff", "snapshots", "commit"}) {
     const Json error = karapace_json({command}, 1).at("error");
     EXPECT_EQ(error.at("code"), "not_found");
-    EXPECT_EQ(error.at("message"), "there is no karapace.toml here");
+    EXPECT_EQ(error.at("message"), "karapace.toml: there is no such file");
     EXPECT_NE(error.at("fix").get<std::string>().find("karapace new"), std::string::npos) << command;
   }
 }

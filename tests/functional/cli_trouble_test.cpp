@@ -68,6 +68,15 @@ TEST_F(CliTrouble, ADirectoryOfSomethingElseIsNoStoreWithoutEnvironments) {
   EXPECT_EQ(read("other/file"), "mine");
 }
 
+TEST_F(CliTrouble, AStoreWhoseVersionIsLostIsToldAsThatByDoctorAndListToo) {
+  build_mock("dev");
+  std::filesystem::remove(store() + "/store/version");
+  EXPECT_EQ(expect_fix({"list"}, 3, "write that into the file").at("code"), "corrupt");
+  const RunResult doctor = karapace({"doctor"});
+  EXPECT_NE(doctor.status, 0);
+  EXPECT_NE(doctor.out.find("/store/version"), std::string::npos) << doctor.out;
+}
+
 TEST_F(CliTrouble, PlacesThatAreNotThereAreToldWithWhatToName) {
   EXPECT_EQ(expect_fix({"man-pages", "/proc/x"}, 1, "directory").at("code"), "not_found");
   EXPECT_EQ(expect_fix({"bundle", "import", "x"}, 1, "karapace bundle export").at("code"), "not_found");
