@@ -20,7 +20,7 @@ namespace {
 
 // Changing how a layer is made changes its key, so that old results are not taken for new ones.
 constexpr int kBaseRecipe = 1;
-constexpr int kDependencyRecipe = 9;
+constexpr int kDependencyRecipe = 10;
 constexpr std::string_view kBaseDomain = "karapace base-layer v1\n";
 constexpr std::string_view kDependencyDomain = "karapace dependency-layer v1\n";
 constexpr std::string_view kTree = "tree";

@@ -37,7 +37,7 @@ void read_apt(std::string_view text) {
   read_or_refuse([&] { return apt::unknown_packages(text); });
   read_or_refuse([&] { return apt::packages_in_the_way(text, {"a", "git"}); });
   read_or_refuse([&] { return apt::virtual_providers(text, "awk"); });
-  read_or_refuse([&] { return apt::parse_installed(text); });
+  read_or_refuse([&] { return apt::parse_states(text); });
   read_or_refuse([&] {
     auto stanzas = apt::parse_stanzas(text);
     for (const apt::Stanza& stanza : stanzas) {

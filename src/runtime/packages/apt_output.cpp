@@ -239,18 +239,25 @@ std::vector<std::string> virtual_providers(std::string_view output, std::string_
   return {providers.begin(), providers.end()};
 }
 
-std::vector<InstalledPackage> parse_installed(std::string_view output) {
-  std::vector<InstalledPackage> packages;
+std::vector<PackageState> parse_states(std::string_view output) {
+  std::vector<PackageState> states;
   for_each_line(output, [&](std::string_view line) {
-    std::array<std::string_view, 4> fields;
-    for (std::string_view& field : fields) {
+    std::array<std::string, 5> fields;
+    for (std::string& field : fields) {
       field = line.substr(0, line.find('\t'));
       line.remove_prefix(std::min(field.size() + 1, line.size()));
     }
-    if (fields[0] != "installed" || fields[3].empty()) return;
-    packages.push_back({std::string(fields[1]), std::string(fields[2]), std::string(fields[3])});
+    if (fields[4].empty()) return;
+    states.push_back({std::move(fields[0]), std::move(fields[1]), std::move(fields[2]), std::move(fields[3]),
+                      std::move(fields[4])});
   });
-  return packages;
+  return states;
+}
+
+bool has_files(const PackageState& state) noexcept {
+  constexpr std::array<std::string_view, 5> kStates = {"unpacked", "half-configured", "triggers-awaited",
+                                                       "triggers-pending", "installed"};
+  return std::ranges::find(kStates, state.status) != kStates.end();
 }
 
 }  // namespace karapace::runtime::apt

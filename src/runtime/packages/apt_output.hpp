@@ -69,7 +69,17 @@ class Stanza {
 /// Who provides the virtual package `name`, as apt lists them when it cannot choose.
 [[nodiscard]] std::vector<std::string> virtual_providers(std::string_view output, std::string_view name);
 
-/// "installed<TAB>name<TAB>version<TAB>architecture" per line; packages in another state are left out.
-[[nodiscard]] std::vector<InstalledPackage> parse_installed(std::string_view output);
+/// A package in dpkg's database. See dpkg-query(1), --showformat.
+struct PackageState {
+  std::string status;  // "installed", "unpacked", ...
+  std::string name;
+  std::string version;
+  std::string arch;
+  std::string qualified;  // "name", or "name:arch" where the name could be that of several
+};
+/// "status<TAB>name<TAB>version<TAB>architecture<TAB>qualified" per line; others are left out.
+[[nodiscard]] std::vector<PackageState> parse_states(std::string_view output);
+/// Its files are there: unpacked, and configured or not.
+[[nodiscard]] bool has_files(const PackageState& state) noexcept;
 
 }  // namespace karapace::runtime::apt

@@ -83,7 +83,7 @@ std::vector<std::string> not_installed(const std::vector<LockedPackage>& package
   return missing;
 }
 
-BaseSystem::Program PackageManager::installing(BaseSystem& system, std::vector<std::string> argv) {
+BaseSystem::Program installing(BaseSystem& system, std::vector<std::string> argv) {
   return {.argv = std::move(argv), .mounts = {system.staged(kStagedPackages, kInsidePackages, true)}};
 }
 

@@ -37,6 +37,9 @@ struct InstalledPackage {
 [[nodiscard]] std::vector<std::string> not_installed(const std::vector<LockedPackage>& packages,
                                                      const std::vector<InstalledPackage>& installed);
 
+/// A program of the installation: the package files are in kInsidePackages.
+[[nodiscard]] BaseSystem::Program installing(BaseSystem& system, std::vector<std::string> argv);
+
 class PackageManager {
  public:
   virtual ~PackageManager() = default;
@@ -56,7 +59,7 @@ class PackageManager {
   /// Put into the overlay for the installation only, beside names of the machine; the normaliser takes them
   /// out.
   [[nodiscard]] virtual std::vector<TreeWorker::PlacedFile> files_for_installing() const { return {}; }
-  /// Installs the files in kInsidePackages, which `program` mounts, without network. `paths` are theirs,
+  /// Installs the files in kInsidePackages, which `installing` mounts, without network. `paths` are theirs,
   /// sorted.
   virtual void install_files(BaseSystem& system, const std::vector<LockedPackage>& packages,
                              const std::vector<std::string>& paths) = 0;
@@ -65,9 +68,6 @@ class PackageManager {
   /// SealRequest::files.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> finish(
       BaseSystem& system, const std::vector<LockedPackage>& packages) = 0;
-
-  /// A program of the installation: the package files are in kInsidePackages.
-  [[nodiscard]] static BaseSystem::Program installing(BaseSystem& system, std::vector<std::string> argv);
 
  private:
   void check_installed(BaseSystem& system, const std::vector<LockedPackage>& packages);

@@ -205,13 +205,24 @@ TEST(AptConf, ExpiredArchivesAreAcceptedOnlyIfTheHostSaysSo) {
   EXPECT_TRUE(apt_conf(config).contains("Acquire::Check-Valid-Until \"false\";"));
 }
 
-TEST(InstalledPackages, HalfInstalledOnesDoNotCount) {
-  const auto packages =
-      parse_installed("installed\tgit\t1:2.39\tamd64\nconfig-files\told\t1\tall\n\nnoise\n");
-  ASSERT_EQ(packages.size(), 1U);
-  EXPECT_EQ(packages[0].name, "git");
-  EXPECT_EQ(packages[0].version, "1:2.39");
-  EXPECT_EQ(packages[0].arch, "amd64");
+TEST(PackageStates, AreReadLineByLineAndWhatIsNoneIsLeftOut) {
+  const auto states = parse_states(
+      "installed\tgit\t1:2.39\tamd64\tgit\nconfig-files\told\t1\tall\told\n\nnoise\na\tb\tc\td\n");
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_EQ(states[0].status, "installed");
+  EXPECT_EQ(states[0].name, "git");
+  EXPECT_EQ(states[0].version, "1:2.39");
+  EXPECT_EQ(states[0].arch, "amd64");
+  EXPECT_EQ(states[0].qualified, "git");
+  EXPECT_EQ(states[1].status, "config-files");
+}
+
+TEST(PackageStates, OnlyWhatIsUnpackedAtLeastHasFiles) {
+  for (const char* status :
+       {"unpacked", "half-configured", "triggers-awaited", "triggers-pending", "installed"})
+    EXPECT_TRUE(has_files({status, "a", "1", "all", "a"})) << status;
+  for (const char* status : {"not-installed", "config-files", "half-installed", ""})
+    EXPECT_FALSE(has_files({status, "a", "1", "all", "a"})) << status;
 }
 
 TEST(InstalledPackages, OfAnotherArchitectureThanTheLockSaysAreNotWhatWasLocked) {

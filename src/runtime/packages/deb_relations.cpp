@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "packages/unpack_order.hpp"
+#include "packages/deb_relations.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace karapace::runtime::apt {
 namespace {
 
-/// Calls `seen` with each name of a relation field: "a (>= 1) | b:any [amd64], c" has a, b and c. All
-/// alternatives: which of them was chosen is what the closure says.
+/// Calls `seen` with each name of a relation field: "a (>= 1) | b:any [amd64], c" has a, b and c.
 template <typename Seen>
 void for_each_name(std::string_view relations, Seen seen) {
   constexpr std::string_view kBetween = ",| \t\n";
@@ -23,24 +24,31 @@ void for_each_name(std::string_view relations, Seen seen) {
 }
 
 using Edges = std::vector<std::vector<std::size_t>>;
+using ByName = std::map<std::string_view, std::vector<std::size_t>>;
 
-/// For each package those that it depends on.
-Edges dependencies(const std::vector<Stanza>& controls) {
-  std::map<std::string_view, std::vector<std::size_t>> by_name;
+/// Who is meant by a name: itself, and who provides it.
+ByName by_name(const std::vector<Stanza>& controls) {
+  ByName packages;
   for (std::size_t i = 0; i < controls.size(); ++i) {
-    by_name[controls[i].get("Package")].push_back(i);
+    packages[controls[i].get("Package")].push_back(i);
     for_each_name(controls[i].get("Provides"), [&](std::string_view name) {
-      std::vector<std::size_t>& providers = by_name[name];
+      std::vector<std::size_t>& providers = packages[name];
       if (providers.empty() || providers.back() != i) providers.push_back(i);
     });
   }
+  return packages;
+}
+
+/// For each package those that its `fields` name.
+Edges named_in(const std::vector<Stanza>& controls, const ByName& packages,
+               std::initializer_list<std::string_view> fields) {
   Edges edges(controls.size());
   for (std::size_t i = 0; i < controls.size(); ++i) {
     std::set<std::string_view> seen;
-    for (const std::string_view field : {"Pre-Depends", "Depends"}) {
+    for (const std::string_view field : fields) {
       for_each_name(controls[i].get(field), [&](std::string_view name) {
-        const auto found = by_name.find(name);
-        if (found != by_name.end() && seen.insert(name).second)
+        const auto found = packages.find(name);
+        if (found != packages.end() && seen.insert(name).second)
           edges[i].insert(edges[i].end(), found->second.begin(), found->second.end());
       });
     }
@@ -88,10 +96,23 @@ class Walk {
 
 }  // namespace
 
-std::vector<std::size_t> unpack_order(const std::vector<Stanza>& controls) {
-  const Edges edges = dependencies(controls);
-  Walk walk(edges);
-  for (std::size_t i = 0; i < controls.size(); ++i) walk.from(i);
+DebRelations::DebRelations(const std::vector<Stanza>& controls) {
+  const ByName packages = by_name(controls);
+  needs_ = named_in(controls, packages, {"Pre-Depends", "Depends"});
+  pre_depends_ = named_in(controls, packages, {"Pre-Depends"});
+}
+
+std::vector<std::size_t> DebRelations::unpack_order() const {
+  Walk walk(needs_);
+  for (std::size_t i = 0; i < needs_.size(); ++i) walk.from(i);
+  return walk.take();
+}
+
+std::vector<std::size_t> DebRelations::needed_to_unpack(const std::vector<std::size_t>& packages) const {
+  Walk walk(needs_);
+  for (const std::size_t package : packages) {
+    for (const std::size_t needed : pre_depends_[package]) walk.from(needed);
+  }
   return walk.take();
 }
 

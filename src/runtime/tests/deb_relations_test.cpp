@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "packages/unpack_order.hpp"
+#include "packages/deb_relations.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace {
 std::string ordered(std::string_view text) {
   const std::vector<Stanza> controls = parse_stanzas(text);
   std::string names;
-  for (const std::size_t index : unpack_order(controls))
+  for (const std::size_t index : DebRelations(controls).unpack_order())
     names += std::string(controls[index].get("Package")) + " ";
   return names;
 }
@@ -50,7 +50,7 @@ TEST(UnpackOrder, AChainOfAHundredThousandPackagesIsNoMatterOfTheStack) {
     controls[i].add("Package", "p" + std::to_string(i));
     controls[i].add("Depends", "p" + std::to_string(i + 1));
   }
-  const std::vector<std::size_t> order = unpack_order(controls);
+  const std::vector<std::size_t> order = DebRelations(controls).unpack_order();
   ASSERT_EQ(order.size(), kLength);
   EXPECT_EQ(order.front(), kLength - 1);
   EXPECT_EQ(order.back(), 0U);
@@ -67,11 +67,33 @@ TEST(UnpackOrder, ANameThatIsRepeatedTakesNoMoreMemory) {
     controls[i].add("Depends", names);
   }
   // 500 packages, each 2,000 times at each of 2,000 names, would be 10^12 steps.
-  EXPECT_EQ(unpack_order(controls).size(), kPackages);
+  EXPECT_EQ(DebRelations(controls).unpack_order().size(), kPackages);
 }
 
 TEST(UnpackOrder, FieldsThatAreNoRelationsNameNothing) {
   EXPECT_EQ(ordered("Package: a\nDepends: (,|, [\n\nPackage: b\nDepends: ,,, \t|\n"), "a b ");
+}
+
+/// The names of what has to be configured before `left` can be unpacked.
+std::string needed(std::string_view text, const std::vector<std::size_t>& left) {
+  const std::vector<Stanza> controls = parse_stanzas(text);
+  std::string names;
+  for (const std::size_t index : DebRelations(controls).needed_to_unpack(left))
+    names += std::string(controls[index].get("Package")) + " ";
+  return names;
+}
+
+TEST(NeededToUnpack, IsWhatAPackagePreDependsOnAndAllThatThisDependsOn) {
+  constexpr std::string_view kClosure =
+      "Package: a\nPre-Depends: b | virtual\nDepends: other\n\nPackage: b\nDepends: c\n\nPackage: c\n"
+      "Pre-Depends: d\n\nPackage: d\n\nPackage: other\n\nPackage: provider\nProvides: virtual\n";
+  EXPECT_EQ(needed(kClosure, {0}), "d c b provider ");
+  EXPECT_EQ(needed(kClosure, {1, 3, 4}), "") << "what only depends needs nobody to be unpacked";
+  EXPECT_EQ(needed(kClosure, {0, 2}), "d c b provider ");
+}
+
+TEST(NeededToUnpack, EndsWithACircleToo) {
+  EXPECT_EQ(needed("Package: a\nPre-Depends: b\n\nPackage: b\nDepends: a\n", {0}), "a b ");
 }
 
 }  // namespace
