@@ -22,10 +22,7 @@ class Unpacking {
       }
       static_cast<void>(dpkg_.run({kGoOn, "--configure", "--pending"}));
       outcome = unpack_left();
-      if (outcome == Outcome::Stuck) {
-        force_first();
-        outcome = Outcome::Moved;
-      }
+      if (outcome == Outcome::Stuck) outcome = force_first();
     }
   }
 
@@ -63,11 +60,15 @@ class Unpacking {
     return true;
   }
 
-  void force_first() {
+  /// What dpkg took is not tried again, though its file may hold another package than the lock says: that is
+  /// for the check of what is installed to tell.
+  Outcome force_first() {
     const RunResult result = unpack({"--force-depends"}, {left_.front()});
     if (result.status != 0)
       throw_install_failed(system_.context(), "dpkg cannot unpack the packages", result);
+    left_.erase(left_.begin());
     look();
+    return left_.empty() ? Outcome::Done : Outcome::Moved;
   }
 
   /// Asks dpkg what is unpacked, and takes that from `left_`. The version tells: one of the base may be there

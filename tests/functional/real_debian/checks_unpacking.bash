@@ -146,3 +146,29 @@ if [ -e /usr/share/asker/ready ]; then echo yes; else echo no; fi > /usr/share/s
   expect_success karapace destroy own --yes
   stop_server
 }
+
+# The index calls the package `other` liar, so that it never is there; and one that never works comes after it.
+check_a_file_with_another_package_ends_the_build() {
+  own_archive
+  new_package other 1
+  new_package liar 1
+  new_package worthless 1
+  cp archive/pool/other_1_all.deb archive/pool/liar_1_all.deb
+  with_script worthless_1 preinst 'echo "never" >&2; exit 3'
+  index liar_1 worthless_1
+  sed -i 's/^Package: other/Package: liar/' archive/Packages
+  release
+  serve_archive
+  own_manifest '"liar", "worthless"'
+  run_it karapace build own.toml --name own
+  expect_equal "exit status with a preinst that fails ($errors)" 1 "$status"
+  expect_contains "the message" "never" "$errors"
+  own_manifest '"liar"'
+  rm -f own.lock
+  run_it karapace build own.toml --name own
+  expect_equal "exit status with another package ($errors)" 2 "$status"
+  expect_contains "the message" "liar" "$errors"
+  run_it karapace inspect own
+  expect_equal "exit status of inspecting what was not built" 1 "$status"
+  stop_server
+}
