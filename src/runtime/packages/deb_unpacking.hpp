@@ -25,8 +25,8 @@ struct DebFile {
 /// allows: what a package pre-depends on is configured before it, with all that this needs and nothing else,
 /// so that most scripts see a system that is complete. Triggers wait for the end. Where that does not help,
 /// a script needs what its package does not say, or packages pre-depend on each other in a circle: all that
-/// can be configured is, and then the first package that is left is unpacked in spite of what it needs.
-/// Throws External, or NoSpace, with what dpkg said about that one.
+/// can be configured is, with its triggers, and then the first package that is left is unpacked in spite of
+/// what it needs. Throws External, or NoSpace, with what dpkg said about that one.
 void unpack_closure(BaseSystem& system, Dpkg& dpkg, const std::vector<DebFile>& files,
                     const DebRelations& relations);
 
